@@ -1,0 +1,1 @@
+"""The same measurements for Assent, its peers and the hand-written floor."""

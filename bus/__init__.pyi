@@ -1,0 +1,32 @@
+from bus.agent import Agent
+from bus.app import Bus
+from bus.config import Settings
+from bus.core.message import Message, Priority
+from bus.core.outcome import (
+    Accepted,
+    Denied,
+    Dropped,
+    Failed,
+    Outcome,
+    Receipt,
+    Rejected,
+)
+from bus.letters import DeadLetter
+from bus.subscription import Delivery
+
+__all__ = [
+    "Bus",
+    "Agent",
+    "Delivery",
+    "Settings",
+    "DeadLetter",
+    "Message",
+    "Priority",
+    "Outcome",
+    "Accepted",
+    "Denied",
+    "Dropped",
+    "Rejected",
+    "Failed",
+    "Receipt",
+]

@@ -1,0 +1,1 @@
+"""HTTP: the operator's endpoint."""

@@ -1,0 +1,118 @@
+"""Checks of an installation and its settings, each with a name and what was found.
+
+Rule: a check that fails never hides the ones after it, unless they need what it made.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal, TypeVar
+
+import msgspec
+
+from bus.cli.output import emit, table
+from bus.cli.settings import loaded
+from bus.config import Settings, read_stamp_keys
+from bus.core.errors import BusError
+
+T = TypeVar("T")
+State = Literal["ok", "missing", "failed"]
+
+
+class Check(msgspec.Struct, frozen=True):
+    """What one check found. `missing` is something that not everybody needs."""
+
+    name: str
+    state: State
+    text: str
+
+
+def passed(checks: Iterable[Check]) -> bool:
+    """Tell whether none failed."""
+    return all(check.state != "failed" for check in checks)
+
+
+def report(checks: Sequence[Check], *, as_json: bool) -> None:
+    """Print them all."""
+    emit(
+        {"ok": passed(checks), "checks": checks},
+        lambda: table(
+            ("check", "state", "found"), [(c.name, c.state, c.text) for c in checks]
+        ),
+        as_json=as_json,
+    )
+
+
+def attempt(name: str, find: Callable[[], str]) -> Check:
+    """Run one check: its text, or the error that ended it."""
+    try:
+        return Check(name, "ok", find())
+    except BusError as error:
+        return Check(name, "failed", str(error))
+    except OSError as error:
+        return Check(name, "failed", f"{error.filename}: {error.strerror}")
+
+
+def of_settings(config: str | None, flags: Sequence[str] | None) -> list[Check]:
+    """Check that the settings load and that everything they name can be made."""
+    try:
+        made = loaded(config, flags)
+    except BusError as error:
+        return [Check("settings", "failed", str(error))]
+    changed = {
+        key: origin for key, origin in made.origins.items() if origin != "default"
+    }
+    settings = made.settings
+    return [
+        Check("settings", "ok", f"{len(changed)} of {len(made.origins)} set"),
+        attempt("stages", lambda: _stages(settings)),
+        attempt("strategies", lambda: _strategies(settings)),
+        attempt("constitution", lambda: _constitution(settings)),
+        attempt("stamp keys", lambda: _stamp_keys(settings)),
+        _policy(settings),
+    ]
+
+
+def _stages(settings: Settings) -> str:
+    from processors import registry  # noqa: PLC0415 - reads every package's metadata
+
+    made = [registry.stage(c.name, c.options).name for c in settings.stages]
+    return ", ".join(made) or "none"
+
+
+def _strategies(settings: Settings) -> str:
+    from processors import registry  # noqa: PLC0415 - as above
+
+    made = [registry.strategy(c.name, c.options).name for c in settings.strategies]
+    return ", ".join(made) or "none, so direct everywhere"
+
+
+def _constitution(settings: Settings) -> str:
+    from policy import constitution  # noqa: PLC0415 - slow, not always needed
+
+    file = settings.constitution.file
+    read = constitution.BUILT_IN if file is None else constitution.load(file)
+    return f"{read.name} {read.version}, {read.hash}"
+
+
+def _stamp_keys(settings: Settings) -> str:
+    from policy.keys import parse_keys  # noqa: PLC0415 - slow, not always needed
+
+    text = read_stamp_keys(settings.stamp)
+    if text is None:
+        return "none set: made for each run, so no stamp outlives it"
+    return repr(parse_keys(text.reveal()))
+
+
+def _policy(settings: Settings) -> Check:
+    from bus.adapters.clock import SystemClock  # noqa: PLC0415 - slow, not always needed
+    from policy.authorizer import load_authorizer  # noqa: PLC0415 - as above
+
+    data, folder = settings.policy.data, settings.policy.folder
+    if data is None and folder is None:
+        text = "no policy data: nobody is known; set policy.data to a file"
+        return Check("policy", "missing", text)
+
+    def load() -> str:
+        made = load_authorizer(data=data, policy_dir=folder, now_ns=SystemClock.now_ns)
+        return f"revision {made.revision}"
+
+    return attempt("policy", load)

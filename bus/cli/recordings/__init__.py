@@ -1,0 +1,1 @@
+"""Recorded actions of agents: read, judged by the names of tools, and sent anew."""

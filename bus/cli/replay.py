@@ -1,0 +1,79 @@
+"""`assent replay`: recorded agent actions through the bus, under a policy of choice."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bus.cli.output import CHECK_FAILED, AsJson
+from bus.core.limits import REPLAY_ACTIONS_MAX
+
+Files = Annotated[list[Path], typer.Argument(help="Recordings, replayed in order.")]
+Data = Annotated[
+    Path | None,
+    typer.Option("--data", metavar="FILE", help="Policy data, .json or .toml."),
+]
+Policy = Annotated[
+    Path | None,
+    typer.Option("--policy", metavar="FOLDER", help="Rego instead of the built-in."),
+]
+Role = Annotated[
+    str | None,
+    typer.Option("--role", help="reader or operator; for the default data only."),
+]
+Limit = Annotated[
+    int | None,
+    typer.Option("--limit", min=1, max=REPLAY_ACTIONS_MAX, help="Only the first ones."),
+]
+Audit = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Keep the audit record there.")
+]
+ShowData = Annotated[
+    bool,
+    typer.Option("--show-data", help="Print the default policy data; replay nothing."),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("replay")(replay)
+
+
+def replay(  # noqa: PLR0913 - one parameter for each option
+    files: Files,
+    data: Data = None,
+    policy: Policy = None,
+    role: Role = None,
+    limit: Limit = None,
+    audit: Audit = None,
+    *,
+    show_data: ShowData = False,
+    as_json: AsJson = False,
+) -> None:
+    """Replay recorded agent actions under a policy.
+
+    Each is sent as a message of the agent that made it; no tool is run. Exit code 1 if any action is unaccounted for. A denial is an account.
+    """
+    import sys  # noqa: PLC0415 - see bus.cli
+
+    from bus.cli.output import emit  # noqa: PLC0415 - as above
+    from bus.cli.recordings import choice, reading, summary  # noqa: PLC0415 - as above
+    from bus.cli.recordings.replay import Plan, replay as play  # noqa: PLC0415 - as above
+    from bus.cli.running import audit_place, console_on  # noqa: PLC0415 - as above
+
+    asked = choice.Asked(data, policy, role)
+    recording = reading.read(files, limit)
+    chosen = choice.choose(asked, recording.actions)
+    if show_data:
+        emit(chosen.data, lambda: None, as_json=True)
+        return
+    with audit_place(audit) as place:
+        plan = Plan(recording.actions, chosen.data, policy, place)
+        account = play(plan)
+    emit(
+        summary.document(recording, account, chosen.used),
+        lambda: summary.show(console_on(sys.stdout), recording, account, chosen.used),
+        as_json=as_json,
+    )
+    if not account.ok:
+        raise typer.Exit(CHECK_FAILED)

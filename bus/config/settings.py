@@ -1,0 +1,166 @@
+"""What can be set, with types, bounds and defaults. One struct for each section.
+
+Rule: every setting is described in `docs/reference/configuration.md`; a test compares.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+
+from bus.core import subject as grammar
+from bus.core.limits import (
+    ACK_WAIT_S,
+    ACK_WAIT_S_MAX,
+    AUDIT_FSYNC_S,
+    CONFIG_STAGES_MAX,
+    DECISION_ALLOW_TTL_S,
+    DECISION_DENY_TTL_S,
+    DECISION_TTL_S_MAX,
+    DECISIONS_CACHED_MAX,
+    DECISIONS_CACHED_MAX_ALLOWED,
+    DELIVERIES_MAX,
+    DELIVERIES_MAX_ALLOWED,
+    DRAIN_S,
+    PUBLISH_WAIT_S,
+    SETTING_WAIT_S_MAX,
+    TEMPLATES_MAX,
+)
+
+Wait = Annotated[float, msgspec.Meta(ge=0, le=SETTING_WAIT_S_MAX)]
+Ttl = Annotated[float, msgspec.Meta(ge=0, le=DECISION_TTL_S_MAX)]
+Name = Annotated[str, msgspec.Meta(min_length=1)]
+Subjects = Annotated[
+    tuple[str, ...], msgspec.Meta(min_length=1, max_length=CONFIG_STAGES_MAX)
+]
+
+
+class Secret:
+    """A text that neither `repr`, `str` nor an error shows."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return "***"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other.reveal() == self._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+    def reveal(self) -> str:
+        """Return the text."""
+        return self._text
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of all sections: frozen, by keyword, nothing unknown."""
+
+
+class BusSettings(Section, frozen=True):
+    """Waiting and delivery."""
+
+    drain_seconds: Wait = DRAIN_S
+    publish_wait_seconds: Wait = PUBLISH_WAIT_S
+    ack_wait_seconds: Annotated[float, msgspec.Meta(gt=0, le=ACK_WAIT_S_MAX)] = (
+        ACK_WAIT_S
+    )
+    max_deliver: Annotated[int, msgspec.Meta(ge=1, le=DELIVERIES_MAX_ALLOWED)] = (
+        DELIVERIES_MAX
+    )
+
+
+class PolicySettings(Section, frozen=True):
+    """Where policy and its data are, and how long decisions are kept."""
+
+    data: Path | None = None
+    folder: Path | None = None
+    watch: bool = True
+    allow_ttl_seconds: Ttl = DECISION_ALLOW_TTL_S
+    deny_ttl_seconds: Ttl = DECISION_DENY_TTL_S
+    cache_entries: Annotated[
+        int, msgspec.Meta(ge=1, le=DECISIONS_CACHED_MAX_ALLOWED)
+    ] = DECISIONS_CACHED_MAX
+
+
+class ConstitutionSettings(Section, frozen=True):
+    """The constitution in force; the built-in one where none is named."""
+
+    file: Path | None = None
+
+
+class StampSettings(Section, frozen=True):
+    """Where the stamp keys come from; made for one run where neither is set."""
+
+    keys_file: Path | None = None
+    keys: Secret | None = None
+
+
+class AuditSettings(Section, frozen=True):
+    """The audit record; kept in memory where no file is named."""
+
+    file: Path | None = None
+    head_file: Path | None = None
+    fsync_seconds: Annotated[float, msgspec.Meta(gt=0, le=SETTING_WAIT_S_MAX)] = (
+        AUDIT_FSYNC_S
+    )
+
+
+class MeteringSettings(Section, frozen=True):
+    """Where usage records go; kept in memory where no file is named."""
+
+    file: Path | None = None
+
+
+class HttpSettings(Section, frozen=True):
+    """The endpoint for health and metrics."""
+
+    host: Name = "127.0.0.1"
+    port: Annotated[int, msgspec.Meta(ge=0, le=65_535)] = 8222
+
+
+class ChoiceSettings(Section, frozen=True):
+    """A stage or strategy by name, for the subjects under the patterns."""
+
+    name: Name
+    subjects: Subjects = (">",)
+    options: dict[str, Any] = {}
+
+    def __post_init__(self) -> None:
+        for pattern in self.subjects:
+            grammar.parse_pattern(pattern)
+
+
+class TemplateSettings(Section, frozen=True):
+    """A subject pattern that metrics use as a label."""
+
+    subject: str
+
+    def __post_init__(self) -> None:
+        grammar.parse_pattern(self.subject)
+
+
+Choices = Annotated[
+    tuple[ChoiceSettings, ...], msgspec.Meta(max_length=CONFIG_STAGES_MAX)
+]
+
+
+class Settings(Section, frozen=True):
+    """Everything that can be set."""
+
+    bus: BusSettings = BusSettings()
+    policy: PolicySettings = PolicySettings()
+    constitution: ConstitutionSettings = ConstitutionSettings()
+    stamp: StampSettings = StampSettings()
+    audit: AuditSettings = AuditSettings()
+    metering: MeteringSettings = MeteringSettings()
+    http: HttpSettings = HttpSettings()
+    stages: Choices = ()
+    strategies: Choices = ()
+    templates: Annotated[
+        tuple[TemplateSettings, ...], msgspec.Meta(max_length=TEMPLATES_MAX)
+    ] = ()

@@ -1,0 +1,76 @@
+"""What the bus counts, as plain values; adapters turn them into metrics."""
+
+import dataclasses
+
+import msgspec
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class SubjectStats:
+    """Counts for the subjects under one template, since the start.
+
+    The first five are endings of a publish, the rest of deliveries; `refused` are those
+    whose stamp did not hold.
+    """
+
+    template: str
+    accepted: int = 0
+    denied: int = 0
+    dropped: int = 0
+    rejected: int = 0
+    failed: int = 0
+    delivered: int = 0
+    redelivered: int = 0
+    dead: int = 0
+    expired: int = 0
+    evicted: int = 0
+    refused: int = 0
+
+
+class DecisionStats(msgspec.Struct, kw_only=True):
+    """The decision cache since the start; `size` is entries now."""
+
+    hits: int = 0
+    misses: int = 0
+    evictions: int = 0
+    size: int = 0
+
+
+class MeterStats(msgspec.Struct, kw_only=True):
+    """Metering since the start: sent = metered + dropped + pending, always."""
+
+    sent: int = 0
+    metered: int = 0
+    dropped: int = 0
+    pending: int = 0
+
+
+class AuditStats(msgspec.Struct, kw_only=True):
+    """The audit record since the start."""
+
+    appended: int = 0
+    written: int = 0
+    pending: int = 0
+
+
+class Snapshot(msgspec.Struct, kw_only=True):
+    """Everything counted, at one moment.
+
+    `latency_log2_ns[k]` counts deliveries that took from 2^(k-1) up to 2^k ns from
+    publish to the end of the handler; `latency_sum_ns` is their sum.
+    """
+
+    subjects: list[SubjectStats]
+    decisions: DecisionStats
+    meter: MeterStats
+    audit: AuditStats
+    revision: str
+    constitution: str
+    subscriptions: int = 0
+    queued: int = 0
+    in_flight: int = 0
+    dead_letters: int = 0
+    dead_letters_evicted: int = 0
+    dead_letters_unpublished: int = 0
+    latency_log2_ns: list[int] = []
+    latency_sum_ns: int = 0

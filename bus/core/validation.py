@@ -1,0 +1,95 @@
+"""Checks of what a publisher may set; identity, lineage and time it may not."""
+
+from typing import Final
+
+from bus.core.errors import LimitExceededError, MalformedMessageError
+from bus.core.limits import (
+    CLAIM_BYTES_MAX,
+    HEADER_BYTES_MAX,
+    HEADERS_MAX,
+    TTL_S_MAX,
+)
+from bus.core.message import MESSAGE_TYPES, Priority
+
+_NS: Final = 1_000_000_000
+_BAD: Final = frozenset(" :")
+
+
+def check_type(type_: object) -> None:
+    """Raise `MalformedMessageError` for a type that is not in the vocabulary."""
+    if not isinstance(type_, str) or type_ not in MESSAGE_TYPES:
+        known = ", ".join(sorted(MESSAGE_TYPES))
+        raise MalformedMessageError(f"type {type_!r} is none of {known}")
+
+
+def check_priority(priority: object) -> int:
+    """Return the priority as a plain 0 to 3, or raise `MalformedMessageError`."""
+    try:
+        return int(Priority(priority))  # type: ignore[arg-type]  # checked by the call
+    except ValueError:
+        raise MalformedMessageError(
+            f"priority {priority!r} is none of 0 (low) to 3 (critical)"
+        ) from None
+
+
+def check_headers(headers: object) -> None:
+    """Raise unless headers are few, small, and printable text by lower-risk names.
+
+    Raises:
+        MalformedMessageError: a name or value that is not text, or has control
+            characters, or a name with a colon or space.
+        LimitExceededError: too many or too large.
+    """
+    if type(headers) is not dict:
+        raise MalformedMessageError("headers are a dict of text to text")
+    if len(headers) > HEADERS_MAX:
+        raise LimitExceededError("headers", actual=len(headers), allowed=HEADERS_MAX)
+    size = 0
+    for name, value in headers.items():
+        if type(name) is not str or type(value) is not str:
+            raise MalformedMessageError(f"header {name!r}: name and value are text")
+        if not name or not name.isascii() or not name.isprintable() or set(name) & _BAD:
+            raise MalformedMessageError(f"header name {name!r}: printable ASCII token")
+        if not value.isprintable():
+            raise MalformedMessageError(f"header {name!r}: control characters")
+        size += len(name) + len(value.encode("utf-8", "surrogatepass"))
+    if size > HEADER_BYTES_MAX:
+        raise LimitExceededError("header bytes", actual=size, allowed=HEADER_BYTES_MAX)
+
+
+def check_claim(kind: str, claim: object) -> None:
+    """Raise unless a correlation or causation id is short printable ASCII."""
+    if not isinstance(claim, str) or not claim.isascii() or not claim.isprintable():
+        raise MalformedMessageError(f"{kind} {claim!r}: printable ASCII text")
+    if len(claim) > CLAIM_BYTES_MAX:
+        raise LimitExceededError(
+            f"{kind} bytes", actual=len(claim), allowed=CLAIM_BYTES_MAX
+        )
+
+
+def check_seconds(kind: str, value: object, allowed: float) -> float:
+    """Return a number of seconds from 0 to `allowed`, or raise.
+
+    Raises:
+        MalformedMessageError: not a number, or below 0.
+        LimitExceededError: above `allowed`.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
+        raise MalformedMessageError(f"{kind} {value!r}: seconds from 0")
+    if value > allowed:
+        raise LimitExceededError(f"{kind} seconds", actual=value, allowed=allowed)
+    return value
+
+
+def expiry_ns(now_ns: int, ttl_s: object) -> int:
+    """Return when a message made now expires.
+
+    Raises:
+        MalformedMessageError: not a number, or not above 0.
+        LimitExceededError: longer than any message may live.
+    """
+    if not isinstance(ttl_s, (int, float)) or not ttl_s > 0:
+        raise MalformedMessageError(f"ttl {ttl_s!r}: seconds above 0")
+    if ttl_s > TTL_S_MAX:
+        raise LimitExceededError("ttl seconds", actual=ttl_s, allowed=TTL_S_MAX)
+    return now_ns + int(ttl_s * _NS)

@@ -1,0 +1,205 @@
+"""Makes messages: identity, lineage and time come from here, never from a caller.
+
+Rule: sender and tenant are the principal's, root, parent and depth those of the
+message whose handler is running, the time is the clock's.
+"""
+
+from collections.abc import Callable
+from typing import Final, TypedDict
+
+import msgspec
+
+from bus.core import subject as grammar, validation
+from bus.core.codec import encode_any
+from bus.core.decision import Principal
+from bus.core.errors import MalformedMessageError, SubjectError
+from bus.core.ids import IdSource
+from bus.core.limits import SUBJECT_BYTES_MAX
+from bus.core.message import EVENT, OCTETS, Message
+from bus.subscription import handled
+
+NORMAL: Final = 1
+
+
+class Extras(TypedDict, total=False):
+    """What a publisher may set beside subject, body, type and priority.
+
+    `content_type` says what bytes are; the rest is MessagePack. `ttl` is in seconds; an
+    expired message is not delivered. `correlation` and `causation` are short ids of the
+    publisher's own, carried and stamped, never trusted. A handler's return value goes
+    to `reply_to`.
+    """
+
+    headers: dict[str, str]
+    ttl: float
+    reply_to: str
+    correlation: str
+    causation: str
+    content_type: str
+
+
+class Options(msgspec.Struct, frozen=True):
+    """`Extras` with a place for each; None is what was not set."""
+
+    headers: dict[str, str] | None = None
+    ttl: float | None = None
+    reply_to: str | None = None
+    correlation: str | None = None
+    causation: str | None = None
+    content_type: str | None = None
+
+
+NO_OPTIONS: Final = Options()
+
+
+class Terms:
+    """What every message is made under; one per bus, changed by a reload."""
+
+    __slots__ = ("constitution", "ids", "now_ns", "revision")
+
+    def __init__(
+        self, ids: IdSource, now_ns: Callable[[], int], constitution: str, revision: str
+    ) -> None:
+        self.ids = ids
+        self.now_ns = now_ns
+        self.constitution = constitution
+        self.revision = revision
+
+
+class Author:
+    """Who messages are from, and the terms they are made under.
+
+    `inbox` is where its replies arrive, once it has one.
+    """
+
+    __slots__ = ("id", "inbox", "tenant", "terms")
+
+    def __init__(self, terms: Terms, principal: Principal) -> None:
+        self.terms = terms
+        self.tenant = principal.tenant
+        self.id = principal.id
+        self.inbox = ""
+
+
+def draft(
+    author: Author,
+    subject: str,
+    body: object,
+    type_: str = EVENT,
+    priority: int = NORMAL,
+    options: Options | None = None,
+) -> Message:
+    """Return an unstamped message.
+
+    Raises:
+        ProtocolError: something the publisher set breaks a rule.
+    """
+    terms = author.terms
+    now_ns = terms.now_ns
+    now = now_ns()
+    if type(body) is bytes:
+        content_type = OCTETS
+    else:
+        body, content_type = encode_any(body)
+    if type_ is not EVENT:
+        validation.check_type(type_)
+    if priority is not NORMAL:
+        priority = validation.check_priority(priority)
+    parent = handled.get()
+    if parent is not None or options is not None:
+        given = NO_OPTIONS if options is None else options
+        return _linked(
+            author,
+            (subject, type_, priority, content_type, body, now),
+            parent,
+            given,
+        )
+    # A call with positional arguments only: keywords cost as much again.
+    return Message(
+        terms.ids.next(now),
+        subject,
+        type_,
+        priority,
+        author.tenant,
+        author.id,
+        content_type,
+        body,
+        now,
+        terms.constitution,
+        terms.revision,
+    )
+
+
+def check_reply_to(subject: str, author: Author) -> None:
+    """Raise `SubjectError` unless an author may name it for replies: not others' inboxes."""
+    grammar.parse(subject)
+    if subject.startswith("$") and subject != author.inbox:
+        raise SubjectError(f"reply_to {subject!r}: '$' belongs to the bus")
+
+
+def _linked(
+    author: Author,
+    plain: tuple[str, str, int, str, bytes, int],
+    parent: Message | None,
+    options: Options,
+) -> Message:
+    """Return a message with a parent, or with options."""
+    subject, type_, priority, content_type, body, now = plain
+    terms = author.terms
+    headers = options.headers
+    if headers:
+        validation.check_headers(headers)
+        headers = dict(headers)
+    if options.reply_to is not None:
+        check_reply_to(options.reply_to, author)
+    if options.correlation is not None:
+        validation.check_claim("correlation", options.correlation)
+    if options.causation is not None:
+        validation.check_claim("causation", options.causation)
+    if options.content_type is not None:
+        if content_type != OCTETS:
+            raise MalformedMessageError("content_type is for a body of bytes")
+        validation.check_claim("content type", options.content_type)
+        content_type = options.content_type
+    return Message(
+        terms.ids.next(now),
+        subject,
+        type_,
+        priority,
+        author.tenant,
+        author.id,
+        content_type,
+        body,
+        now,
+        terms.constitution,
+        terms.revision,
+        headers or {},
+        options.reply_to,
+        options.correlation,
+        options.causation,
+        root=None if parent is None else parent.root or parent.id,
+        parent=None if parent is None else parent.id,
+        depth=0 if parent is None else parent.depth + 1,
+        expires_ns=None
+        if options.ttl is None
+        else validation.expiry_ns(now, options.ttl),
+    )
+
+
+def stub(author: Author, subject: object) -> Message:
+    """Return an empty message in place of one that could not be made: for the record."""
+    terms = author.terms
+    now = terms.now_ns()
+    return Message(
+        terms.ids.next(now),
+        str(subject)[:SUBJECT_BYTES_MAX],
+        EVENT,
+        NORMAL,
+        author.tenant,
+        author.id,
+        "",
+        b"",
+        now,
+        terms.constitution,
+        terms.revision,
+    )

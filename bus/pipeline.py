@@ -1,0 +1,247 @@
+"""Ingest: the one place that orders the stages.
+
+Rule: a message is authorised, processed and planned; only then is it stamped for
+good and kept, and from there on nothing waits. Only this module turns exceptions
+into outcomes.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from bus import steps
+from bus.core.decision import Decision
+from bus.core.errors import (
+    AuditStalledError,
+    BusError,
+    ForgedSenderError,
+    ProtocolError,
+)
+from bus.core.limits import ERROR_CHARS_MAX, SUBJECT_BYTES_MAX
+from bus.core.message import RESPONSE, Message
+from bus.core.outcome import Accepted, Denied, Failed, Outcome, Rejected
+from bus.parts import Parts
+from bus.ports import Action, Strategy, UsageCell
+from bus.rooms import take_rooms
+from bus.routes import INVALID, RouteTable
+from bus.subscription import Subscription
+
+
+class Origin:
+    """Where a publish comes from: the tenant's routes and the agent's usage.
+
+    `strategy` plans instead of the one that the configuration has for the subject.
+    """
+
+    __slots__ = ("find", "routes", "strategy", "usage")
+
+    def __init__(
+        self, routes: RouteTable, usage: UsageCell, strategy: Strategy | None = None
+    ) -> None:
+        self.routes = routes
+        self.find = routes.memo.get
+        self.usage = usage
+        self.strategy = strategy
+
+
+class Pipeline:
+    """Takes a message made for an authenticated principal to its outcome."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._audit = parts.audit
+        self._authorizer = parts.authorizer
+        # Bound once: an attribute chain costs more than the call on this path.
+        self._decide_now = parts.authorizer.decide_now
+        self._seal = parts.validator.seal
+        self._check = parts.validator.check
+        self._store = parts.store.append
+        self._record = parts.audit.append
+
+    async def ingest(  # noqa: C901, PLR0912, PLR0915 - plain on purpose, see below
+        self,
+        message: Message,
+        origin: Origin,
+        action: Action,
+        wait_s: float,
+        now_ns: int = 0,
+    ) -> Outcome:
+        """Return what became of `message`; it waits for room at most `wait_s` seconds.
+
+        `now_ns` is the time where it is not the one the message was made at.
+
+        Cancelling it before it returns leaves nothing behind; a message is accepted
+        only in the last steps, which do not wait.
+        """
+        # One function: calls are what this path pays for most (docs/decisions/0005).
+        try:
+            if self._audit.full:
+                await self._audit.room()
+            find = origin.find
+            route = find(message.subject)
+            if route is None:
+                route = origin.routes.resolve(message.subject)
+            if route.reserved:
+                steps.guard(message, action)
+            decide_now = self._decide_now
+            decision = None if now_ns else decide_now(action, message)
+            if decision is None:
+                decision = await self._authorizer.decide(action, message)
+            if not decision.plain or decision.revision is not message.revision:
+                message = steps.oblige(message, decision)
+            if message.reply_to is not None and message.reply_to[0] != "$":
+                await self._may_answer_to(message)
+            if (
+                len(message.body) > decision.body_bytes_max
+                or message.depth > decision.depth_max
+            ):
+                steps.bound(message, decision)
+            for stage in route.stages:
+                try:
+                    result = stage(message, now_ns or message.created_ns)
+                except BusError as error:
+                    raise steps.stage_fault(error) from error
+                if result is not message:
+                    message = await steps.changed(message, result, decision)
+                    message, decision = await self._still(message, action, decision)
+            takers = route.fixed
+            if takers is None or origin.strategy is not None:
+                strategy = origin.strategy or route.strategy
+                takers = steps.planned(message, route, strategy)
+            for taker in takers:
+                if taker.size >= taker.limit:
+                    message, decision = await self._wait_for_room(
+                        message, action, decision, takers, wait_s
+                    )
+                    break
+            seal, store = self._seal, self._store
+            seal(message)
+            store(message, decision, takers)
+        except steps.EndedEarly as ended:
+            return self._ended(message, origin, ended.outcome)
+        except Exception as error:  # noqa: BLE001 - the one place that ends them all
+            return self._ended(message, origin, steps.outcome_of(message, error))
+        record = self._record
+        record(
+            (
+                "accepted",
+                message.created_ns,
+                message.id,
+                message.tenant,
+                message.sender,
+                message.subject,
+                message.revision,
+                decision.digest,
+                message.stamp,
+            )
+        )
+        if route.reserved:
+            for taker in takers:
+                taker.arrived()
+        route.stats.accepted += 1
+        usage = origin.usage
+        usage.events += 1
+        usage.body_bytes += len(message.body)
+        return Accepted(message.id, decision, len(takers))
+
+    async def readmit(
+        self, message: Message, presenter: Message, origin: Origin, wait_s: float
+    ) -> Outcome:
+        """Ingest a message that comes with a stamp, which must hold.
+
+        `presenter` stands for who presents it: an empty message of theirs, also what
+        is recorded if the stamp does not hold.
+        """
+        try:
+            self._check(message, presenter.created_ns)
+            if (message.sender, message.tenant) != (presenter.sender, presenter.tenant):
+                raise ForgedSenderError(
+                    f"message {message.id.hex()} is from {message.sender} of "
+                    f"{message.tenant}, not from {presenter.sender} of "
+                    f"{presenter.tenant}"
+                )
+        except ProtocolError as error:
+            return await self.reject(presenter, origin, error)
+        copy = msgspec.structs.replace(message)  # it is stamped anew; theirs stays
+        now_ns = presenter.created_ns
+        return await self.ingest(copy, origin, "publish", wait_s, now_ns)
+
+    async def reject(
+        self, message: Message, origin: Origin, error: ProtocolError
+    ) -> Outcome:
+        """Return the ending of a message that could not even be made."""
+        try:
+            if self._audit.full:
+                await self._audit.room()
+        except AuditStalledError as stalled:
+            return self._ended(message, origin, Failed(message.id, stalled))
+        return self._ended(message, origin, Rejected(message.id, error))
+
+    async def _may_answer_to(self, message: Message) -> None:
+        """End a message whose replies would go where its sender may not publish.
+
+        Whoever answers does so with rights of its own, which nobody may borrow.
+        """
+        asked = msgspec.structs.replace(
+            message, subject=message.reply_to, type=RESPONSE, reply_to=None
+        )
+        decision = await self._authorizer.decide("publish", asked)
+        if not decision.allow:
+            raise steps.EndedEarly(
+                Denied(message.id, decision.reasons, decision.revision)
+            )
+
+    async def _still(
+        self, message: Message, action: Action, decision: Decision
+    ) -> tuple[Message, Decision]:
+        """Hold what a stage has changed to the decision, or to a newer one."""
+        if decision.revision != self._authorizer.revision:
+            decision = await self._authorizer.decide(action, message)
+        if not decision.plain or decision.revision != message.revision:
+            message = steps.oblige(message, decision)
+        return message, decision
+
+    async def _wait_for_room(
+        self,
+        message: Message,
+        action: Action,
+        decision: Decision,
+        takers: Sequence[Subscription],
+        wait_s: float,
+    ) -> tuple[Message, Decision]:
+        """Wait; a decision that a reload has overtaken meanwhile is made again."""
+        while True:
+            await take_rooms(takers, wait_s, self._parts.clock)
+            if decision.revision == self._authorizer.revision:
+                return message, decision
+            for taker in takers:
+                taker.grant()
+            decision = await self._authorizer.decide(action, message)
+            message = steps.oblige(message, decision)
+            steps.bound(message, decision)
+
+    def _ended(self, message: Message, origin: Origin, outcome: Outcome) -> Outcome:
+        """Count and record an ending other than Accepted."""
+        given: object = message.subject
+        subject = given if isinstance(given, str) else ""
+        route = origin.find(subject)
+        stats = route.stats if route else self._parts.counters.named(INVALID)
+        for taker in route.takers if route else ():
+            taker.grant()  # room it was promised and did not use
+        event, detail = steps.tell(stats, outcome)
+        if isinstance(outcome, Failed) and isinstance(outcome.error, AuditStalledError):
+            return outcome  # what cannot be recorded was not let in either
+        self._record(
+            (
+                event,
+                message.created_ns,
+                message.id,
+                message.tenant,
+                message.sender,
+                subject[:SUBJECT_BYTES_MAX],
+                message.revision,
+                detail[:ERROR_CHARS_MAX],
+                b"",
+            )
+        )
+        return outcome

@@ -1,0 +1,187 @@
+"""The embedded Rego engine; the only file that knows it, and every one of its traps.
+
+Rule: nothing reaches the engine unchecked (size, nesting, thread, functions, data that
+would override rules), and nothing comes back but JSON text, `None` for undefined, or
+an `EvaluationError`.
+"""
+
+import re
+import threading
+from collections.abc import Sequence, Set as AbstractSet
+from typing import Any, Final
+
+import regorus  # type: ignore[import-untyped]  # it ships no type information
+
+from bus.core.errors import PolicyLoadError, PolicyUnavailableError, UsageError
+from bus.core.limits import (
+    ERROR_CHARS_MAX,
+    POLICY_INPUT_BYTES_MAX,
+    POLICY_NESTING_MAX,
+    POLICY_SOURCE_BYTES_MAX,
+)
+from policy import native, source, syntax, vetting
+from policy.source import Source
+
+PRINT: Final = "print"
+_UNDEFINED: Final = '"<undefined>"'
+_PLACE: Final = re.compile(
+    r"--> (?P<file>.+?):(?P<line>\d+):\d+\n.*?error: ", re.DOTALL
+)
+_STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"')
+
+
+class EvaluationError(PolicyUnavailableError):
+    """The engine could not evaluate; nothing was decided. `line` is 0 if unknown."""
+
+    code = "policy_evaluation"
+
+    def __init__(self, reason: str, *, file: str = "", line: int = 0) -> None:
+        super().__init__(f"{file}:{line}: {reason}" if line else reason)
+        self.reason = reason
+        self.file = file
+        self.line = line
+
+
+class Engine:
+    """Policies and data, loaded and checked. Usable on the thread that made it.
+
+    Raises:
+        PolicyLoadError: a file that does not parse or is past a bound, a call of a
+            function that is not there or is refused, or data that overlaps a package.
+    """
+
+    __slots__ = ("__weakref__", "_engine", "_thread", "builtins", "program")
+
+    def __init__(
+        self, sources: Sequence[Source], data_json: str, *, printing: bool = False
+    ) -> None:
+        _check_together(sources)
+        self._thread = threading.get_ident()
+        self._engine: Any = regorus.Engine()
+        native.keep(self, self._engine)
+        self._engine.set_gather_prints(True)
+        for file in sources:
+            source.check(file)
+            _load(file.name, lambda f=file: self._engine.add_policy(f.name, f.text))
+        self.builtins = _builtins()
+        self.program = syntax.parse(_load("", self._engine.get_ast_as_json))
+        known = self.builtins | ({PRINT} if printing else frozenset())
+        vetting.check_calls(self.program, known)
+        vetting.check_recursion(self.program)
+        vetting.check_overlap(self.program, data_json)
+        _load("data", lambda: self._engine.add_data_json(data_json))
+
+    def evaluate(self, rule: str, input_json: str) -> str | None:
+        """Return the rule's value as JSON, or None if it is undefined.
+
+        Raises:
+            EvaluationError: the input is past a bound, or the rule fails.
+            UsageError: called on another thread.
+        """
+        self._accept(input_json)
+        answer: str = self._run(lambda: self._engine.eval_rule_as_json(rule))
+        return None if answer == _UNDEFINED else answer
+
+    def query(self, text: str, input_json: str) -> str:
+        """Evaluate any query and return the engine's JSON result set.
+
+        Raises:
+            EvaluationError: the query or the input is past a bound, or it fails.
+            UsageError: called on another thread.
+        """
+        try:
+            source.check(Source("query", text))
+        except PolicyLoadError as error:
+            raise EvaluationError(str(error)) from None
+        self._accept(input_json)
+        answer: str = self._run(lambda: self._engine.eval_query_as_json(text))
+        return answer
+
+    def prints(self) -> list[str]:
+        """Return what `print` wrote since the last call."""
+        self._check_thread()
+        written: list[str] = self._engine.take_prints()
+        return written
+
+    def _accept(self, input_json: str) -> None:
+        self._check_thread()
+        if len(input_json) > POLICY_INPUT_BYTES_MAX:
+            raise EvaluationError(
+                f"input: {len(input_json)} bytes; {POLICY_INPUT_BYTES_MAX} are allowed"
+            )
+        if depth(input_json) > POLICY_NESTING_MAX:
+            raise EvaluationError(f"input: nested deeper than {POLICY_NESTING_MAX}")
+        self._run(lambda: self._engine.set_input_json(input_json))
+
+    def _run(self, call: Any) -> Any:
+        try:
+            return call()
+        except BaseException as error:
+            if _is_fault(error):
+                file, line, reason = _told(error)
+                raise EvaluationError(reason, file=file, line=line) from None
+            raise
+
+    def _check_thread(self) -> None:
+        # The engine itself would panic with a BaseException that no caller expects.
+        if threading.get_ident() != self._thread:
+            raise UsageError("a policy engine is used on the thread that made it")
+
+
+def depth(json_text: str) -> int:
+    """Return how deep JSON text nests, or an upper bound where that is small."""
+    most = json_text.count("{") + json_text.count("[")
+    if most <= POLICY_NESTING_MAX:
+        return most
+    level = deepest = 0
+    for character in _STRING.sub("", json_text):
+        if character in "[{":
+            level += 1
+            deepest = max(deepest, level)
+        elif character in "]}":
+            level -= 1
+    return deepest
+
+
+def _check_together(sources: Sequence[Source]) -> None:
+    if not sources:
+        raise PolicyLoadError("no policy file")
+    size = sum(len(file.text) for file in sources)
+    if size > POLICY_SOURCE_BYTES_MAX:
+        raise PolicyLoadError(
+            f"policy files together: {size} bytes; {POLICY_SOURCE_BYTES_MAX} are allowed"
+        )
+
+
+def _builtins() -> AbstractSet[str]:
+    """Return the names of the functions that this build of the engine has."""
+    engine = regorus.Engine()
+    engine.add_policy("builtins", "package builtins")
+    answer = engine.eval_query("opa.runtime().builtins")
+    return frozenset(answer["result"][0]["expressions"][0]["value"])
+
+
+def _load(file: str, call: Any) -> Any:
+    try:
+        return call()
+    except BaseException as error:
+        if not _is_fault(error):
+            raise
+        told_file, line, reason = _told(error)
+        raise PolicyLoadError(reason, file=told_file or file, line=line) from None
+
+
+def _is_fault(error: BaseException) -> bool:
+    """Tell whether the engine raised it; a panic of its is a bare BaseException."""
+    return isinstance(error, RuntimeError | TypeError | ValueError) or (
+        type(error).__name__ == "PanicException"
+    )
+
+
+def _told(error: BaseException) -> tuple[str, int, str]:
+    """Return (file, line, reason) from the engine's own message."""
+    text = str(error).split("\n\nStack backtrace:", 1)[0].strip()
+    found = _PLACE.search(text)
+    if found is None:
+        return "", 0, text[:ERROR_CHARS_MAX]
+    return found["file"], int(found["line"]), text[found.end() :][:ERROR_CHARS_MAX]

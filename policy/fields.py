@@ -1,0 +1,153 @@
+"""The input document: how each field is had from a message, for keys and for rules.
+
+Rule: a rule sees exactly the fields it was found to read, and the key holds the value
+of every one of them, or of what determines it. A field that can be missing is keyed as
+an empty tuple when it is, and as a tuple of one when it is not, null included.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from bus.core.decision import Principal
+from bus.core.message import Message
+from bus.ports import Access
+from policy.syntax import Path
+
+Get = Callable[[Message], Any]
+
+encode_key: Final = msgspec.msgpack.Encoder().encode
+_encode_json: Final = msgspec.json.Encoder().encode
+
+
+def _hex(value: bytes | None) -> str | None:
+    return None if value is None else value.hex()
+
+
+MESSAGE_FIELDS: Final[Mapping[str, Get]] = {
+    "id": lambda m: m.id.hex(),
+    "subject": lambda m: m.subject,
+    "type": lambda m: m.type,
+    "priority": lambda m: m.priority,
+    "tenant": lambda m: m.tenant,
+    "content_type": lambda m: m.content_type,
+    "size": lambda m: len(m.body),
+    "headers": lambda m: m.headers,
+    "reply_to": lambda m: m.reply_to,
+    "correlation": lambda m: m.correlation,
+    "causation": lambda m: m.causation,
+    "depth": lambda m: m.depth,
+    "root": lambda m: _hex(m.root),
+    "parent": lambda m: _hex(m.parent),
+    "created_ns": lambda m: m.created_ns,
+    "expires_ns": lambda m: m.expires_ns,
+}
+PRINCIPAL_FIELDS: Final = ("id", "tenant", "roles")
+# What every message is routed by. A key of these four serves every rule that reads no
+# more, and is read without a call: 44 ns where operator.attrgetter takes 100.
+ROUTING: Final = frozenset({"sender", "tenant", "subject", "type"})
+
+
+class InputPlan:
+    """What to put into keys and documents for a rule that reads `paths`.
+
+    `paths` are those of `policy.deps`; None is the whole input. `routed` tells that
+    the key is msgpack of (sender, tenant, subject, type).
+    """
+
+    __slots__ = ("_headers", "_message", "_parts", "_principal", "routed")
+
+    def __init__(self, paths: Iterable[Path] | None) -> None:
+        read = frozenset([()] if paths is None else paths)
+        self._message = _named(read, "message", MESSAGE_FIELDS)
+        self._principal = frozenset(_named(read, "principal", PRINCIPAL_FIELDS))
+        self._headers = _headers(read) if "headers" in self._message else None
+        attributes = _attributes(self._message, self._principal)
+        if self._headers is not None:
+            del attributes["headers"]
+        self.routed = attributes.keys() <= ROUTING and self._headers is None
+        self._parts = tuple(attributes.values())
+
+    @property
+    def message_fields(self) -> frozenset[str]:
+        """The fields of a message that are in the document."""
+        return frozenset(self._message)
+
+    def key(self, message: Message) -> bytes:
+        """Return the key of every field the rule reads of a message."""
+        if self.routed:
+            return encode_key(
+                (message.sender, message.tenant, message.subject, message.type)
+            )
+        values = [get(message) for get in self._parts]
+        if self._headers is not None:
+            values.extend(
+                (message.headers[name],) if name in message.headers else ()
+                for name in self._headers
+            )
+        return encode_key(values)
+
+    def document(self, action: str, message: Message, roles: tuple[str, ...]) -> str:
+        """Return the input for a message, as JSON, of the fields the rule reads."""
+        made = {name: get(message) for name, get in self._message.items()}
+        if self._headers is not None:
+            made["headers"] = {
+                name: value
+                for name, value in message.headers.items()
+                if name in self._headers
+            }
+        principal = self._of_principal(message.sender, message.tenant, roles)
+        return _encode_json(
+            {"action": action, "principal": principal, "message": made}
+        ).decode()
+
+    def access_document(self, access: Access, roles: tuple[str, ...]) -> str:
+        """Return the input for connecting or subscribing, as JSON."""
+        return _encode_json(
+            {
+                "action": access.action,
+                "principal": self._of_principal(access.sender, access.tenant, roles),
+                "subscription": {"pattern": access.pattern, "queue": access.queue},
+            }
+        ).decode()
+
+    def _of_principal(
+        self, sender: str, tenant: str, roles: tuple[str, ...]
+    ) -> dict[str, Any]:
+        told = Principal(sender, tenant, roles)
+        return {name: getattr(told, name) for name in self._principal}
+
+
+def access_key(access: Access) -> bytes:
+    """Return the key of every field of connecting or subscribing."""
+    return encode_key((access.sender, access.tenant, access.pattern, access.queue))
+
+
+def _named(read: frozenset[Path], section: str, names: Iterable[str]) -> dict[str, Any]:
+    """Return the fields of a section that are read, with what `names` says of each."""
+    whole = () in read or (section,) in read
+    told = names if isinstance(names, Mapping) else dict.fromkeys(names)
+    wanted = {path[1] for path in read if len(path) > 1 and path[0] == section}
+    return {name: get for name, get in told.items() if whole or name in wanted}
+
+
+def _headers(read: frozenset[Path]) -> tuple[str, ...] | None:
+    """Return the names of the headers that are read; None if all of them may be."""
+    if read & {(), ("message",), ("message", "headers")}:
+        return None
+    return tuple(
+        sorted({path[2] for path in read if path[:2] == ("message", "headers")})
+    )
+
+
+def _attributes(message: Mapping[str, Get], principal: Iterable[str]) -> dict[str, Get]:
+    """Return what determines all the fields read, apart from headers read by name."""
+    found: dict[str, Get] = dict(message)
+    for name in principal:
+        # Within a revision the sender determines the roles.
+        if name == "tenant":
+            found["tenant"] = MESSAGE_FIELDS["tenant"]
+        else:
+            found["sender"] = lambda m: m.sender
+    return found

@@ -1,0 +1,137 @@
+"""Policy's answer as text becomes a Decision; what it obliges is made ready for use.
+
+Rule: an answer that is not exactly a decision denies, and so does an obligation that
+the bus does not know or cannot read. Where several bound one thing, the strictest wins.
+"""
+
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from bus.core.decision import Decision
+from bus.core.limits import (
+    ERROR_CHARS_MAX,
+    HEADERS_MAX,
+    LINEAGE_DEPTH_MAX,
+    PAYLOAD_BYTES_MAX,
+    POLICY_OBLIGATIONS_MAX,
+    POLICY_REASONS_MAX,
+    TTL_S_MAX,
+)
+
+UNDEFINED: Final = "policy answered nothing (undefined)"
+_NS_PER_S: Final = 1_000_000_000
+
+
+class _Answer(msgspec.Struct):
+    """What the entry rule answers. Strict: `1` or `"true"` is not an allow."""
+
+    allow: bool
+    reasons: Annotated[list[str], Meta(max_length=POLICY_REASONS_MAX)] = []
+    obligations: Annotated[
+        list[dict[str, Any]], Meta(max_length=POLICY_OBLIGATIONS_MAX)
+    ] = []
+
+
+class _Limit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    type: Literal["limit"]
+    body_bytes: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
+    depth: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
+
+
+class _Ttl(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    type: Literal["ttl"]
+    seconds: Annotated[float, Meta(gt=0, le=TTL_S_MAX)]
+
+
+class _Redact(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    type: Literal["redact"]
+    headers: Annotated[list[str], Meta(max_length=HEADERS_MAX)]
+
+
+_KNOWN: Final[dict[object, Any]] = {"limit": _Limit, "ttl": _Ttl, "redact": _Redact}
+_decode: Final = msgspec.json.Decoder(_Answer).decode
+
+
+class _Bounds:
+    """The strictest of the obligations seen so far."""
+
+    __slots__ = ("body_bytes", "depth", "headers", "ttl_ns")
+
+    def __init__(self) -> None:
+        self.body_bytes = PAYLOAD_BYTES_MAX
+        self.depth = LINEAGE_DEPTH_MAX
+        self.ttl_ns: int | None = None
+        self.headers: frozenset[str] = frozenset()
+
+    def add(self, obligation: _Limit | _Ttl | _Redact) -> None:
+        """Tighten by one obligation."""
+        match obligation:
+            case _Limit(body_bytes=body_bytes, depth=depth):
+                if body_bytes is not UNSET:
+                    self.body_bytes = min(self.body_bytes, body_bytes)
+                if depth is not UNSET:
+                    self.depth = min(self.depth, depth)
+            case _Ttl(seconds=seconds):
+                ttl_ns = int(seconds * _NS_PER_S)
+                self.ttl_ns = (
+                    ttl_ns if self.ttl_ns is None else min(self.ttl_ns, ttl_ns)
+                )
+            case _Redact(headers=headers):
+                # Header names are compared without regard to case.
+                self.headers |= frozenset(map(str.lower, headers))
+
+
+def denial(reason: str, *, revision: str, digest: str) -> Decision:
+    """Return a deny for one reason."""
+    return Decision(
+        allow=False,
+        reasons=(reason[:ERROR_CHARS_MAX],),
+        revision=revision,
+        digest=digest,
+    )
+
+
+def decision(answer: str, *, revision: str, digest: str) -> tuple[Decision, bool]:
+    """Return the decision that `answer` stands for, and whether policy itself made it.
+
+    `answer` is the JSON of {"allow", "reasons", "obligations"}. Where it is anything
+    else, or obliges what is not known, the decision denies and is not policy's.
+    """
+    try:
+        told = _decode(answer)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        reason = f"policy answered something that is no decision: {error}"
+        return denial(reason, revision=revision, digest=digest), False
+    bounds = _Bounds()
+    for obligation in told.obligations:
+        try:
+            bounds.add(_read(obligation))
+        except (msgspec.ValidationError, TypeError) as error:
+            kind = obligation.get("type")
+            reason = f"obligation {kind!r} cannot be carried out: {error}"
+            return denial(reason, revision=revision, digest=digest), False
+    reasons = tuple(reason[:ERROR_CHARS_MAX] for reason in told.reasons)
+    if not told.allow and not reasons:
+        reasons = ("policy denied without a reason",)
+    made = Decision(
+        allow=told.allow,
+        reasons=reasons,
+        revision=revision,
+        digest=digest,
+        obligations=tuple(told.obligations),
+        body_bytes_max=bounds.body_bytes,
+        depth_max=bounds.depth,
+        ttl_ns=bounds.ttl_ns,
+        redact_headers=bounds.headers,
+    )
+    return made, True
+
+
+def _read(obligation: dict[str, Any]) -> _Limit | _Ttl | _Redact:
+    kind = _KNOWN.get(obligation.get("type"))
+    if kind is None:
+        raise msgspec.ValidationError("the bus does not know it")
+    read: _Limit | _Ttl | _Redact = msgspec.convert(obligation, kind)
+    return read

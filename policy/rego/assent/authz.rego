@@ -1,0 +1,183 @@
+# Who may do what on the bus. Everything is denied that no rule here allows.
+#
+# The decision reads the action, the principal's id and tenant, the message's tenant,
+# subject and type, and the pattern of a subscription: nothing that differs from one
+# message to the next of its kind. That is what makes decisions worth keeping.
+package assent.authz
+
+import data.assent.subjects
+
+default decision := {
+	"allow": false,
+	"reasons": ["no rule allows it"],
+	"obligations": [],
+}
+
+decision := {"allow": true, "reasons": [], "obligations": _obligations} if {
+	allow
+} else := {"allow": false, "reasons": sort(deny), "obligations": []} if {
+	count(deny) > 0
+}
+
+default allow := false
+
+allow if {
+	identified
+	permitted
+}
+
+# The bus itself puts letters that could not be delivered aside, and does nothing else.
+allow if {
+	input.action == "dead_letter"
+	input.principal.id == "$bus"
+	input.principal.tenant == input.message.tenant
+	startswith(input.message.subject, "$DEAD.")
+}
+
+# Identity: an agent the data knows, not disabled, in its own tenant.
+
+_agent := data.agents[input.principal.id]
+
+_disabled if _agent.enabled == false
+
+_tenant_disabled if not data.tenants[_agent.tenant]
+
+_tenant_disabled if data.tenants[_agent.tenant].enabled == false
+
+_own_tenant if {
+	_agent.tenant == input.principal.tenant
+	_agent.tenant == input.message.tenant
+}
+
+_own_tenant if {
+	_agent.tenant == input.principal.tenant
+	input.action in {"connect", "subscribe"}
+}
+
+identified if {
+	_own_tenant
+	not _disabled
+	not _tenant_disabled
+}
+
+# Permission: what the agent's roles grant.
+
+permitted if input.action == "connect"
+
+# The bus has proved that this answers the request at hand.
+permitted if {
+	input.action == "reply"
+	startswith(input.message.subject, "$INBOX.")
+}
+
+permitted if {
+	input.action in {"publish", "request"}
+	not startswith(input.message.subject, "$")
+	some role in _agent.roles
+	some grant in data.roles[role][input.action]
+	subjects.covers(grant.subject, input.message.subject)
+	input.message.type in object.get(grant, "types", [input.message.type])
+}
+
+permitted if {
+	input.action == "subscribe"
+	_subscribable
+	some role in _agent.roles
+	some granted in data.roles[role].subscribe
+	subjects.covers(granted, input.subscription.pattern)
+}
+
+_subscribable if not startswith(input.subscription.pattern, "$")
+
+_subscribable if startswith(input.subscription.pattern, "$DEAD.")
+
+# Obligations: what the bus must carry out. Where several bound one thing, the
+# strictest wins.
+
+_obligations := [] if input.action in {"connect", "subscribe", "dead_letter"}
+
+else := array.concat(_common_obligations, _role_obligations)
+
+_common_obligations := [object.union(data.limits, {"type": "limit"}) | data.limits != {}]
+
+_role_obligations := [obligation |
+	some role in _agent.roles
+	some kind, value in data.roles[role]
+	obligation := _obligation(kind, value)
+]
+
+_obligation("limits", limits) := object.union(limits, {"type": "limit"}) if limits != {}
+
+_obligation("ttl_seconds", seconds) := {"type": "ttl", "seconds": seconds}
+
+_obligation("redact_headers", headers) := {"type": "redact", "headers": headers} if {
+	headers != []
+}
+
+# Reasons, for a person to read.
+
+deny contains sprintf("unknown agent %s", [input.principal.id]) if not _agent
+
+deny contains sprintf("agent %s is disabled", [input.principal.id]) if {
+	_disabled
+}
+
+deny contains sprintf("tenant %s is disabled", [_agent.tenant]) if {
+	_tenant_disabled
+}
+
+deny contains sprintf("agent %s belongs to tenant %s, not to %s", [
+	input.principal.id,
+	_agent.tenant,
+	_claimed_tenant,
+]) if {
+	_agent
+	not _own_tenant
+}
+
+deny contains sprintf("agent %s has no role that may %s %s on %s", [
+	input.principal.id,
+	input.action,
+	input.message.type,
+	input.message.subject,
+]) if {
+	identified
+	not permitted
+	input.action in {"publish", "request"}
+	not startswith(input.message.subject, "$")
+}
+
+deny contains sprintf("subject %s belongs to the bus", [input.message.subject]) if {
+	input.action in {"publish", "request"}
+	startswith(input.message.subject, "$")
+}
+
+deny contains sprintf("a reply goes to an inbox, not to %s", [input.message.subject]) if {
+	input.action == "reply"
+	not startswith(input.message.subject, "$INBOX.")
+}
+
+deny contains sprintf("agent %s has no role that may subscribe to %s", [
+	input.principal.id,
+	input.subscription.pattern,
+]) if {
+	identified
+	not permitted
+	input.action == "subscribe"
+	_subscribable
+}
+
+deny contains sprintf("pattern %s belongs to the bus", [input.subscription.pattern]) if {
+	input.action == "subscribe"
+	not _subscribable
+}
+
+deny contains "only the bus puts dead letters aside" if input.action == "dead_letter"
+
+deny contains sprintf("unknown action %s", [input.action]) if {
+	not input.action in {"publish", "request", "reply", "dead_letter", "connect", "subscribe"}
+}
+
+_claimed_tenant := input.principal.tenant if {
+	input.principal.tenant != _agent.tenant
+} else := input.message.tenant

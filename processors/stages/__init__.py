@@ -1,0 +1,1 @@
+"""Built-in stages: each changes or ends a message that policy has let in."""

@@ -1,0 +1,1 @@
+"""Built-in strategies: each says which of the matching subscriptions get a message."""

@@ -1,0 +1,34 @@
+"""Competing: exactly one taker over all subscriptions that match, in turn."""
+
+from collections.abc import Sequence
+from typing import ClassVar, Final
+
+from bus.core.message import Message
+from bus.ports import Candidate
+from processors.strategies.groups import NoOptions, Rounds
+
+
+class Competing:
+    """Treats all candidates as one queue group, whatever queue they name."""
+
+    Options: ClassVar = NoOptions
+    name: Final = "competing"
+    __slots__ = ("_rounds",)
+
+    def __init__(self, options: NoOptions | None = None) -> None:
+        del options
+        self._rounds = Rounds()
+
+    def fixed(self, candidates: Sequence[Candidate]) -> bool:
+        """Tell whether there is nobody to compete with."""
+        return len(candidates) <= 1
+
+    def plan(
+        self,
+        message: Message,  # noqa: ARG002 - the port's signature
+        candidates: Sequence[Candidate],
+    ) -> Sequence[Candidate]:
+        """Return the one whose turn it is, or none of none."""
+        if len(candidates) <= 1:
+            return candidates
+        return (candidates[self._rounds.next(candidates)],)

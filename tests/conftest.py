@@ -1,0 +1,18 @@
+"""Fixtures every test gets."""
+
+from collections.abc import Iterator
+
+import pytest
+from blockbuster import BlockBuster, blockbuster_ctx
+
+# A program makes its bus, and reads its policy, before its loop runs; tests need not.
+MAKES_BUSES = ("new_bus", "_authorizer", "validator", "reload")
+
+
+@pytest.fixture(autouse=True)
+def no_blocking_calls() -> Iterator[BlockBuster]:
+    """Fail any test that blocks the event loop."""
+    with blockbuster_ctx() as guard:
+        for function in guard.functions.values():
+            function.can_block_in("tests/fakes/buses.py", MAKES_BUSES)
+        yield guard

@@ -1,0 +1,20 @@
+"""The outside programs that some tests need.
+
+Rule: a test says which it needs. Where a program is absent the test is skipped by
+name, unless ASSENT_REQUIRE_PARTS=1, as in CI: there its absence is a failure.
+"""
+
+import os
+import shutil
+
+import pytest
+
+
+def require(program: str) -> str:
+    """Return the path of `program`, or end the test: skipped, or failed in CI."""
+    path = shutil.which(program)
+    if path is not None:
+        return path
+    if os.environ.get("ASSENT_REQUIRE_PARTS") == "1":
+        pytest.fail(f"{program} is not in PATH, and this run may skip nothing")
+    pytest.skip(f"{program} is not in PATH")

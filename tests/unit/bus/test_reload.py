@@ -1,0 +1,204 @@
+"""Reload: atomic, and a decision of an older revision is made again before it counts."""
+
+from typing import Any
+
+import pytest
+
+from bus import Accepted, Denied
+from bus.core.errors import PolicyLoadError
+from tests.fakes.buses import (
+    Background,
+    Inbox,
+    at_rest,
+    data,
+    events,
+    new_bus,
+    reload,
+    totals,
+)
+
+
+def revoke(policy: dict[str, Any], agent: str) -> None:
+    """Take an agent's roles."""
+    policy["agents"][agent]["roles"] = []
+
+
+async def test_a_reload_changes_the_decision_of_the_next_publish() -> None:
+    """And the revision in its receipt."""
+    policy = data()
+    async with new_bus(policy) as bus:
+        inbox = Inbox()
+        bus.agent("worker").subscribe("a", inbox)
+        planner, before = bus.agent("planner"), bus.revision
+        first = await planner.publish("a", 1)
+        assert isinstance(first, Accepted)
+        assert first.receipt.revision == before
+        revoke(policy, "critic")
+        await reload(bus)
+        assert bus.revision != before
+        second = await planner.publish("a", 2)
+        assert isinstance(second, Accepted)
+        assert second.receipt.revision == bus.revision
+        revoke(policy, "planner")
+        await reload(bus)
+        assert isinstance(await planner.publish("a", 3), Denied)
+        await bus.settle()
+    assert inbox.done == [1, 2]
+
+
+async def test_a_bad_policy_is_refused_and_the_old_one_stays() -> None:
+    """With a reason, and a record of the refusal."""
+    policy = data()
+    async with new_bus(policy) as bus:
+        bus.agent("worker").subscribe("a", Inbox())
+        before = bus.revision
+        policy["agents"]["planner"]["roles"] = ["nobody-has-this"]
+        with pytest.raises(PolicyLoadError, match="nobody-has-this"):
+            await reload(bus)
+        assert bus.revision == before
+        assert isinstance(await bus.agent("planner").publish("a", 1), Accepted)
+        assert "reload_refused" in await events(bus)
+
+
+async def test_a_reload_of_the_same_is_not_noted() -> None:
+    """The revision is the same, and so is everything kept under it."""
+    async with new_bus() as bus:
+        bus.agent("worker").subscribe("a", Inbox())
+        await bus.agent("planner").publish("a", 1)
+        before = bus.revision
+        await reload(bus)
+        assert bus.revision == before
+        outcome = await bus.agent("planner").publish("a", 1)
+        assert isinstance(outcome, Accepted)
+        assert outcome.receipt.cached
+        assert "reloaded" not in await events(bus)
+
+
+async def test_a_reload_while_a_publisher_waits_decides_its_message_again() -> None:
+    """What was allowed when it began to wait is denied when it would be let in."""
+    policy = data()
+    async with new_bus(policy) as bus, Background() as background:
+        inbox = Inbox(held=True)
+        sub = bus.agent("worker").subscribe("a", inbox, capacity=1)
+        for n in range(2):
+            await bus.agent("critic").publish("a", n)
+            await bus.settle()
+        denied = background.run(bus.agent("planner").publish("a", 2))
+        await bus.settle()
+        allowed = background.run(bus.agent("critic").publish("a", 3))
+        await bus.settle()
+        revoke(policy, "planner")
+        await reload(bus)
+        inbox.gate.set()
+        await bus.settle()
+        assert isinstance(denied.result(), Denied)
+        outcome = allowed.result()
+        assert isinstance(outcome, Accepted)
+        assert outcome.receipt.revision == bus.revision
+        assert inbox.done == [0, 1, 3]
+        assert at_rest(sub)
+
+
+async def test_room_that_a_denied_publisher_was_granted_goes_to_the_next() -> None:
+    """The one behind it does not wait beside a free queue until its time is over."""
+    policy = data()
+    gates = [Inbox(held=True), Inbox(held=True)]
+    order = iter(gates)
+
+    async def handler(body: int) -> None:
+        inbox = next(order, None)
+        if inbox is not None:
+            await inbox.gate.wait()
+        served.append(body)
+
+    served: list[int] = []
+    async with new_bus(policy) as bus, Background() as background:
+        sub = bus.agent("worker").subscribe("a", handler, capacity=1)
+        for n in range(2):
+            await bus.agent("critic").publish("a", n)
+            await bus.settle()
+        denied = background.run(bus.agent("planner").publish("a", 2))
+        await bus.settle()
+        allowed = background.run(bus.agent("critic").publish("a", 3))
+        await bus.settle()
+        revoke(policy, "planner")
+        await reload(bus)
+        gates[
+            0
+        ].gate.set()  # the second message goes into the handler: one place is free
+        await bus.settle()
+        assert isinstance(denied.result(), Denied)
+        assert isinstance(allowed.result(), Accepted)
+        gates[1].gate.set()
+        await bus.settle()
+        assert served == [0, 1, 3]
+        assert at_rest(sub)
+
+
+async def test_the_obligations_of_the_new_revision_hold_for_who_waited() -> None:
+    """A bound that came with the reload is kept."""
+    policy = data()
+    async with new_bus(policy) as bus, Background() as background:
+        inbox = Inbox(held=True)
+        bus.agent("worker").subscribe("a", inbox, capacity=1)
+        for n in range(2):
+            await bus.agent("critic").publish("a", n)
+            await bus.settle()
+        waiting = background.run(bus.agent("critic").publish("a", "x" * 100))
+        await bus.settle()
+        policy["roles"]["all"]["limits"] = {"body_bytes": 10}
+        await reload(bus)
+        inbox.gate.set()
+        await bus.settle()
+        assert waiting.result().code == "limit_exceeded"
+        assert totals(bus).rejected == 1
+
+
+async def test_an_agent_disabled_by_a_reload_may_do_nothing_more() -> None:
+    """The object is still there; its messages are denied."""
+    policy = data()
+    async with new_bus(policy) as bus:
+        inbox = Inbox()
+        bus.agent("worker").subscribe("a", inbox)
+        planner = bus.agent("planner")
+        policy["agents"]["planner"]["enabled"] = False
+        await reload(bus)
+        assert isinstance(await planner.publish("a", 1), Denied)
+        assert inbox.got == []
+
+
+async def test_a_subscription_that_policy_no_longer_grants_gets_nothing_more() -> None:
+    """A right that was taken is gone for messages published from then on."""
+    policy = data()
+    async with new_bus(policy) as bus:
+        revoked, kept = Inbox(), Inbox()
+        bus.agent("worker").subscribe("a", revoked)
+        bus.agent("critic").subscribe("a", kept)
+        await bus.agent("planner").publish("a", 1)
+        await bus.settle()
+        revoke(policy, "worker")
+        await reload(bus)
+        await bus.agent("planner").publish("a", 2)
+        await bus.settle()
+    assert kept.done == [1, 2]
+    assert revoked.done == [1]
+
+
+async def test_requests_under_way_are_answered_across_a_reload() -> None:
+    """Who may still request keeps its inbox."""
+    gate = Inbox(held=True)
+
+    async def answer(body: int) -> int:
+        await gate.gate.wait()
+        return body
+
+    policy = data()
+    async with new_bus(policy) as bus, Background() as background:
+        bus.agent("worker").subscribe("ask", answer)
+        asked = background.run(bus.agent("planner").request("ask", 1))
+        await bus.settle()
+        revoke(policy, "critic")
+        await reload(bus)
+        gate.gate.set()
+        await bus.settle()
+        assert asked.result() == 1
