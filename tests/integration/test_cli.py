@@ -208,7 +208,7 @@ def test_doctor_says_what_is_there_and_what_is_not(
     assert found["binary opa"]["state"] == "missing"
     assert "openpolicyagent.org" in found["binary opa"]["text"]
     assert found["event loop"]["state"] == "ok"
-    assert found["audit record"]["text"] == f"{RECORDS} records, whole"
+    assert found["audit record"]["text"] == f"{RECORDS} records, whole; head checked"
     assert ended.code == OK
 
 
