@@ -89,7 +89,7 @@ class Pipeline:
                 decision = await self._authorizer.decide(action, message)
             if not decision.plain or decision.revision is not message.revision:
                 message = steps.oblige(message, decision)
-            if message.reply_to is not None and message.reply_to[0] != "$":
+            if message.reply_to is not None:
                 await self._may_answer_to(message)
             if (
                 len(message.body) > decision.body_bytes_max
@@ -180,8 +180,11 @@ class Pipeline:
     async def _may_answer_to(self, message: Message) -> None:
         """End a message whose replies would go where its sender may not publish.
 
-        Whoever answers does so with rights of its own, which nobody may borrow.
+        Whoever answers does so with rights of its own, which nobody may borrow. An
+        inbox is the sender's own: `bus.draft` has made sure.
         """
+        if message.reply_to is None or message.reply_to.startswith("$"):
+            return
         asked = msgspec.structs.replace(
             message, subject=message.reply_to, type=RESPONSE, reply_to=None
         )
@@ -197,6 +200,7 @@ class Pipeline:
         """Hold what a stage has changed to the decision, or to a newer one."""
         if decision.revision != self._authorizer.revision:
             decision = await self._authorizer.decide(action, message)
+            await self._may_answer_to(message)
         if not decision.plain or decision.revision != message.revision:
             message = steps.oblige(message, decision)
         return message, decision
@@ -217,6 +221,7 @@ class Pipeline:
             for taker in takers:
                 taker.grant()
             decision = await self._authorizer.decide(action, message)
+            await self._may_answer_to(message)
             message = steps.oblige(message, decision)
             steps.bound(message, decision)
 

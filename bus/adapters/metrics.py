@@ -102,7 +102,7 @@ def _flow(snapshot: Snapshot) -> Iterator[Metric]:
     )
     yield _counter(
         "assent_dead_letters_unpublished",
-        "Dead letters kept but not published, because too many waited to be.",
+        "Dead letters kept but not published: too many waited, or the bus closed.",
         snapshot.dead_letters_unpublished,
     )
 

@@ -202,3 +202,26 @@ async def test_requests_under_way_are_answered_across_a_reload() -> None:
         gate.gate.set()
         await bus.settle()
         assert asked.result() == 1
+
+
+async def test_a_right_to_name_where_replies_go_can_be_taken_while_one_waits() -> None:
+    """A reload asks again for the subject of `reply_to` as well."""
+    policy = data(narrow={"publish": [{"subject": "a"}, {"subject": "results"}]})
+    policy["agents"]["planner"]["roles"] = ["narrow"]
+    async with new_bus(policy) as bus, Background() as background:
+        inbox = Inbox(held=True)
+        bus.agent("worker").subscribe("a", inbox, capacity=1)
+        for n in range(2):
+            await bus.agent("critic").publish("a", n)
+            await bus.settle()
+        planner = bus.agent("planner")
+        waiting = background.run(planner.publish("a", 2, reply_to="results"))
+        await bus.settle()
+        policy["roles"]["narrow"]["publish"].pop()
+        await reload(bus)
+        inbox.gate.set()
+        await bus.settle()
+        outcome = waiting.result()
+        assert isinstance(outcome, Denied)
+        assert "results" in outcome.reason
+        assert inbox.done == [0, 1]
