@@ -29,7 +29,7 @@ from policy import obligations
 from policy.bundle import Bundle, Origin
 from policy.cache import DecisionCache
 from policy.deps import Dependencies
-from policy.engine import EvaluationError
+from policy.evaluation import EvaluationError
 from policy.fields import access_key, encode_key
 from policy.loading import ENTRY, Policy, PolicyFiles, PolicySource
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import regorus  # type: ignore[import-untyped]  # it ships no type information
 
-from bus.core.errors import PolicyLoadError, PolicyUnavailableError, UsageError
+from bus.core.errors import PolicyLoadError, UsageError
 from bus.core.limits import (
     ERROR_CHARS_MAX,
     POLICY_INPUT_BYTES_MAX,
@@ -20,6 +20,7 @@ from bus.core.limits import (
     POLICY_SOURCE_BYTES_MAX,
 )
 from policy import native, source, syntax, vetting
+from policy.evaluation import EvaluationError
 from policy.source import Source
 
 PRINT: Final = "print"
@@ -28,18 +29,6 @@ _PLACE: Final = re.compile(
     r"--> (?P<file>.+?):(?P<line>\d+):\d+\n.*?error: ", re.DOTALL
 )
 _STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"')
-
-
-class EvaluationError(PolicyUnavailableError):
-    """The engine could not evaluate; nothing was decided. `line` is 0 if unknown."""
-
-    code = "policy_evaluation"
-
-    def __init__(self, reason: str, *, file: str = "", line: int = 0) -> None:
-        super().__init__(f"{file}:{line}: {reason}" if line else reason)
-        self.reason = reason
-        self.file = file
-        self.line = line
 
 
 class Engine:
@@ -107,10 +96,13 @@ class Engine:
         self._check_thread()
         if len(input_json) > POLICY_INPUT_BYTES_MAX:
             raise EvaluationError(
-                f"input: {len(input_json)} bytes; {POLICY_INPUT_BYTES_MAX} are allowed"
+                f"input: {len(input_json)} bytes; {POLICY_INPUT_BYTES_MAX} are allowed",
+                kind="input",
             )
         if depth(input_json) > POLICY_NESTING_MAX:
-            raise EvaluationError(f"input: nested deeper than {POLICY_NESTING_MAX}")
+            raise EvaluationError(
+                f"input: nested deeper than {POLICY_NESTING_MAX}", kind="input"
+            )
         self._run(lambda: self._engine.set_input_json(input_json))
 
     def _run(self, call: Any) -> Any:

@@ -16,19 +16,13 @@ from policy import data as policy_data
 from policy.bundle import Bundle, Fingerprint, Origin
 from policy.cache import ACTIONS
 from policy.deps import Dependencies, dependencies
-from policy.engine import Engine, EvaluationError
+from policy.engine import Engine
+from policy.evaluation import EvaluationError, Evaluator
 from policy.fields import InputPlan
 from policy.obligations import decision
 
 ENTRY: Final = "data.assent.authz.decision"
 _ACCESS: Final = ("connect", "subscribe")
-
-
-class Evaluator(Protocol):
-    """Answers a rule for an input, both as JSON text; None for undefined."""
-
-    def evaluate(self, rule: str, input_json: str) -> str | None:
-        """Return the answer, or raise `EvaluationError`."""
 
 
 class Policy(msgspec.Struct, frozen=True):

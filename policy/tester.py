@@ -13,7 +13,8 @@ import msgspec
 from bus.core.errors import PolicyLoadError
 from policy import data as policy_data
 from policy.bundle import BUILT_IN, Origin, read_folder
-from policy.engine import Engine, EvaluationError
+from policy.engine import Engine
+from policy.evaluation import EvaluationError
 from policy.loading import build
 from policy.source import Source
 

@@ -10,7 +10,8 @@ from bus.core.limits import (
     POLICY_NESTING_MAX,
     POLICY_SOURCE_BYTES_MAX,
 )
-from policy.engine import Engine, EvaluationError, depth
+from policy.engine import Engine, depth
+from policy.evaluation import EvaluationError
 from policy.source import Source
 
 

@@ -12,7 +12,8 @@ from bus.ports import Access
 from policy import data as policy_data, obligations
 from policy.authorizer import EmbeddedAuthorizer, load_authorizer
 from policy.bundle import BUILT_IN, Bundle, Origin, read_folder
-from policy.engine import Engine, EvaluationError
+from policy.engine import Engine
+from policy.evaluation import EvaluationError
 from policy.loading import ENTRY, build
 from policy.source import Source
 from tests.fakes import messages as fakes, policies

@@ -7,7 +7,7 @@ import pytest
 from bus.core.errors import PolicyLoadError
 from policy import tester
 from policy.bundle import Origin
-from policy.engine import EvaluationError
+from policy.evaluation import EvaluationError
 from tests.fakes import policies
 
 CASES = """package a_test
