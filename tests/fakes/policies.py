@@ -10,8 +10,9 @@ from bus.core.message import Message
 from policy.authorizer import EmbeddedAuthorizer, Keeping, load_authorizer
 from policy.bundle import Bundle
 from policy.deps import Dependencies
+from policy.evaluation import Evaluator
 from policy.fields import InputPlan
-from policy.loading import Evaluator, Policy
+from policy.loading import Policy
 from tests.fakes.messages import NOW_NS
 
 PATHS = frozenset({("principal", "id"), ("message", "subject")})
