@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from functools import partial
 from typing import Any, TypeVar, Unpack, overload
 
 from bus.core.codec import decoder
 from bus.core.decision import Principal
 from bus.core.errors import (
     BusNotStartedError,
+    DeniedError,
     MalformedMessageError,
     ProtocolError,
     UnavailableError,
@@ -20,13 +22,14 @@ from bus.core.limits import (
     REQUEST_TIMEOUT_S,
 )
 from bus.core.message import EVENT, Message
-from bus.core.outcome import Failed, Outcome
+from bus.core.outcome import Denied, Failed, Outcome
 from bus.core.validation import check_seconds
 from bus.draft import NO_OPTIONS, NORMAL, Author, Extras, Options, draft, stub
 from bus.host import Host
 from bus.inquiries import Inquiries, MalformedRequestError
-from bus.pipeline import Origin
+from bus.member import Member
 from bus.ports import Strategy
+from bus.routes import Origin
 from bus.spec import SubscribeOptions, make_spec
 from bus.subscription import Subscription, handled
 
@@ -34,36 +37,18 @@ F = TypeVar("F", bound=Callable[..., Awaitable[object]])
 T = TypeVar("T")
 
 
-class Agent:
+class Agent(Member):
     """One agent of the host program. Get it from `Bus.agent`."""
 
-    def __init__(self, host: Host, principal: Principal, broadcast: Strategy) -> None:
-        self._host = host
-        self._principal = principal
-        self._origin = host.origin(principal.tenant, principal.id)
+    def __init__(
+        self, host: Host, principal: Principal, broadcast: Strategy, *, admitted: bool
+    ) -> None:
+        super().__init__(host, principal, admitted=admitted)
         self._broadcast = Origin(self._origin.routes, self._origin.usage, broadcast)
         self._ingest = host.pipeline.ingest
         self._author = Author(host.terms, principal)
         self._wait_s = host.parts.publish_wait_s
         self._inquiries = Inquiries(host, self._author, self._origin)
-
-    @property
-    def name(self) -> str:
-        """The agent's id, as policy knows it."""
-        return self._principal.id
-
-    @property
-    def tenant(self) -> str:
-        """The tenant the agent belongs to."""
-        return self._principal.tenant
-
-    @property
-    def roles(self) -> tuple[str, ...]:
-        """The agent's roles when it was named."""
-        return self._principal.roles
-
-    def __repr__(self) -> str:
-        return f"Agent({self.name!r}, tenant={self.tenant!r})"
 
     def publish(  # noqa: PLR0913, PLR0917 - calls with keyword-only ones are not specialised
         self,
@@ -89,9 +74,26 @@ class Agent:
         Raises:
             BusNotStartedError: the bus is not running. All else is an `Outcome`.
         """
-        host = self._host
-        if not host.open:
-            host.require_open()
+        if not self._door.open:
+            if self._door is not self._host:
+                return self._connect_first(
+                    partial(
+                        self.publish,
+                        subject,
+                        body,
+                        type,
+                        priority,
+                        headers,
+                        ttl,
+                        reply_to,
+                        correlation,
+                        causation,
+                        content_type,
+                        wait,
+                    ),
+                    subject,
+                )
+            self._host.require_open()
         options = None
         wait_s = self._wait_s
         try:
@@ -129,6 +131,7 @@ class Agent:
                 ends as `Failed`, so that no outcome is lost.
         """
         self._host.require_open()
+        await self.connected()
         author, ingest, origin = self._author, self._ingest, self._origin
         wait_s = self._wait_s
         options = Options(**extras) if extras else None
@@ -159,6 +162,7 @@ class Agent:
         else's, ends as `Rejected`. Policy is asked again.
         """
         self._host.require_open()
+        await self.connected()
         if not isinstance(message, Message):
             raise UsageError(f"forward takes a Message, not {type(message).__name__}")
         if handled.get() is not None:
@@ -184,6 +188,7 @@ class Agent:
     ) -> Outcome:
         """Publish to every subscription of the tenant but this agent's own."""
         self._host.require_open()
+        await self.connected()
         options = Options(**extras) if extras else None
         try:
             message = draft(self._author, subject, body, type, priority, options)
@@ -233,6 +238,7 @@ class Agent:
             BusNotStartedError: the bus is not running.
         """
         self._host.require_open()
+        await self.connected()
         options = Options(**extras) if extras else NO_OPTIONS
         try:
             answer = await self._inquiries.ask(subject, body, timeout, options)
@@ -284,6 +290,17 @@ class Agent:
             raise UsageError(f"{subscription.name} is not {self.name}'s to end")
         drain_s = check_seconds("drain", drain, DRAIN_S_MAX)
         return await self._host.detach(subscription, drain_s)
+
+    async def _connect_first(
+        self, publish: Callable[[], Awaitable[Outcome]], subject: object
+    ) -> Outcome:
+        self._host.require_open()
+        try:
+            await self.connected()
+        except DeniedError as error:
+            stubbed = stub(self._author, subject)
+            return Denied(stubbed.id, error.reasons, error.revision)
+        return await publish()
 
     async def _reject(self, subject: object, error: ProtocolError) -> Outcome:
         message = stub(self._author, subject)

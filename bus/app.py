@@ -16,6 +16,7 @@ from bus.adapters.stores.memory import MemoryStore
 from bus.adapters.usage import FileUsage, MemoryUsage
 from bus.client import BaseBus
 from bus.config import Settings, read_stamp_keys
+from bus.core.decision import Rate
 from bus.core.errors import ConfigurationError, PolicyLoadError
 from bus.core.ids import IdSource
 from bus.core.limits import POLICY_WATCH_S
@@ -28,6 +29,7 @@ from policy import constitution, keys
 from policy.authorizer import EmbeddedAuthorizer, Keeping, load_authorizer
 from policy.compliance import ComplianceValidator
 from processors import registry
+from processors.stages.rate_limit import RateLimit, RateLimitOptions
 from processors.strategies.broadcast import Broadcast
 from processors.strategies.direct import Direct
 
@@ -73,6 +75,7 @@ class Bus(BaseBus):
             clock=clock,
             ids=IdSource(os.urandom(8)),
             plan=_plan(self.settings),
+            limiter=limiter,
             counters=Counters([t.subject for t in self.settings.templates]),
             publish_wait_s=self.settings.bus.publish_wait_seconds,
             ack_wait_s=self.settings.bus.ack_wait_seconds,
@@ -104,7 +107,7 @@ class Bus(BaseBus):
                 self._host.terms.revision = self.authorizer.revision
                 self._host.notes.note("reloaded", f"policy {self.authorizer.revision}")
                 self.forget_changed()
-                ended = self._host.recheck()
+                ended = await self._host.roster.recheck()
                 if ended:
                     _log.warning("%d subscriptions are no longer allowed", ended)
             return self.authorizer.revision
@@ -194,6 +197,13 @@ def _meter(settings: Settings, usage: MemoryUsage, clock: Clock) -> UsageMeter:
         return UsageMeter([usage], clock)
     run = os.urandom(8).hex()
     return UsageMeter([usage, FileUsage(settings.metering.file, run)], clock)
+
+
+def limiter(rate: Rate) -> RateLimit:
+    """Return what carries out a rate that policy obliges."""
+    return RateLimit(
+        RateLimitOptions(per=rate.key, rate_per_s=rate.per_second, burst=rate.burst)
+    )
 
 
 def _plan(settings: Settings) -> Plan:

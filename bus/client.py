@@ -13,6 +13,7 @@ from bus.core.errors import LimitExceededError, UnknownAgentError
 from bus.core.limits import AGENTS_MAX, DRAIN_S, DRAIN_S_MAX
 from bus.core.stats import Snapshot
 from bus.core.validation import check_seconds
+from bus.holds import HeldMessage
 from bus.host import Host, Phase
 from bus.letters import DeadLetter
 from bus.parts import Parts
@@ -48,7 +49,8 @@ class BaseBus:
 
         Raises:
             UnknownAgentError: the policy data names no such agent.
-            DeniedError: policy does not let it connect.
+            DeniedError: policy does not let it connect. Where policy must be waited
+                for, the agent's first call does so, and is denied instead.
         """
         if not isinstance(name, str):
             raise UnknownAgentError(f"an agent's name is text, not {name!r}")
@@ -60,8 +62,9 @@ class BaseBus:
                 "agents", actual=len(self._agents) + 1, allowed=AGENTS_MAX
             )
         principal = self._host.parts.authorizer.principal(name)
-        self._host.notes.admit(Access("connect", principal.id, principal.tenant))
-        agent = Agent(self._host, principal, self._broadcast)
+        access = Access("connect", principal.id, principal.tenant)
+        admitted = self._host.notes.admit_now(access) is not None
+        agent = Agent(self._host, principal, self._broadcast, admitted=admitted)
         self._agents[name] = agent
         return agent
 
@@ -89,6 +92,11 @@ class BaseBus:
     def dead_letters(self) -> tuple[DeadLetter, ...]:
         """What was given up, oldest first; bounded by `DEAD_LETTERS_KEPT_MAX`."""
         return tuple(self._host.letters.kept)
+
+    @property
+    def held(self) -> tuple[HeldMessage, ...]:
+        """What policy holds until an agent releases it, oldest first."""
+        return self._host.holds.kept
 
     def stats(self) -> Snapshot:
         """Return everything counted so far."""

@@ -23,6 +23,7 @@ from bus.core.message import Message
 from bus.core.outcome import Accepted, Failed
 from bus.core.subject import INBOX_PREFIX
 from bus.parts import Latency, Parts
+from bus.recall import Recall
 from bus.settling import ACKED, IN_FLIGHT, Settling
 from bus.subscription import Delivery, Subscription, Worker, handled
 
@@ -33,12 +34,13 @@ _READY: Final = State.READY
 class Dispatcher:
     """Runs the workers of all subscriptions."""
 
-    def __init__(self, parts: Parts, settling: Settling) -> None:
+    def __init__(self, parts: Parts, settling: Settling, recall: Recall) -> None:
         self._audit = parts.audit
         self._record = parts.audit.append
         self._now_ns = parts.clock.now_ns
         self._check = parts.validator.check
-        self._settling = settling
+        self.settling = settling
+        self._stands = recall.stands
         self.latency = Latency()
 
     async def work(self, worker: Worker) -> None:  # noqa: C901, PLR0912, PLR0915 - see below
@@ -73,8 +75,15 @@ class Dispatcher:
                 handled.set(message)
                 try:
                     check(message, now)
-                    if not delivery.decision.allow:
+                    decision = delivery.decision
+                    if not decision.allow:
                         raise StampMismatchError("no allow receipt")  # noqa: TRY301 - one handler
+                    if decision.revision is not sub.admitted:
+                        if not await self._stands(delivery):
+                            worker.delivery = None
+                            continue
+                        message = delivery.message
+                        handled.set(message)
                     if decode is None:
                         delivery.state = IN_FLIGHT
                         result = await call(delivery)
@@ -140,9 +149,9 @@ class Dispatcher:
         if result is None and (delivery.replied or settled or not asked):
             return
         try:
-            outcome = await self._settling.reply(delivery, result)
+            outcome = await self.settling.reply(delivery, result)
         except ProtocolError as error:
-            self._settling.term(delivery, f"its reply cannot be sent: {error}")
+            self.settling.term(delivery, f"its reply cannot be sent: {error}")
             return
         if isinstance(outcome, Accepted):
             return
@@ -150,7 +159,7 @@ class Dispatcher:
             if outcome.code == "no_responders":
                 return  # whoever asked is gone; the work is done all the same
             raise outcome.error
-        self._settling.term(delivery, f"its reply was refused: {outcome}")
+        self.settling.term(delivery, f"its reply was refused: {outcome}")
 
     def _faulted(
         self, worker: Worker, delivery: Delivery, error: BaseException
@@ -172,11 +181,11 @@ class Dispatcher:
     def _fault(self, delivery: Delivery, error: BaseException) -> None:
         """Settle a delivery by what went wrong with it."""
         if delivery.state is _READY and isinstance(error, BodyTypeError):
-            self._settling.give_up(delivery, f"{error.code}: {error}")
+            self.settling.give_up(delivery, f"{error.code}: {error}")
         elif delivery.state is _READY:
             if not isinstance(error, ConstitutionalError):
                 error = StampMismatchError(f"cannot be checked: {_last_line(error)}")
-            self._settling.refuse(delivery, error)
+            self.settling.refuse(delivery, error)
         elif delivery.state is not IN_FLIGHT:
             _log.warning(
                 "%s raised after it had settled %s: %s",
@@ -193,7 +202,7 @@ class Dispatcher:
         """Put a delivery back that is still in flight."""
         if delivery.state is IN_FLIGHT:
             delivery.state = advance(delivery.state, event)
-            self._settling.again(delivery, reason, delay_s)
+            self.settling.again(delivery, reason, delay_s)
 
     async def _audit_room(self) -> None:
         """Wait until the record can be kept: nothing is delivered unrecorded."""

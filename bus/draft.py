@@ -130,6 +130,13 @@ def draft(
     )
 
 
+def authors_after(parent: Message) -> tuple[str, ...]:
+    """Return whose messages led to one that `parent` caused."""
+    if parent.sender in parent.authors:
+        return parent.authors
+    return (*parent.authors, parent.sender)
+
+
 def check_reply_to(subject: str, author: Author) -> None:
     """Raise `SubjectError` unless an author may name it for replies: not others' inboxes."""
     grammar.parse(subject)
@@ -180,6 +187,7 @@ def _linked(
         root=None if parent is None else parent.root or parent.id,
         parent=None if parent is None else parent.id,
         depth=0 if parent is None else parent.depth + 1,
+        authors=() if parent is None else authors_after(parent),
         expires_ns=None
         if options.ttl is None
         else validation.expiry_ns(now, options.ttl),

@@ -10,27 +10,29 @@ from typing import Final
 
 from bus.core.errors import (
     BusAlreadyStartedError,
+    BusError,
     BusNotStartedError,
     DeniedError,
-    LimitExceededError,
-    SubjectError,
     UsageError,
 )
-from bus.core.limits import GRACE_S, IDLE_CHECK_S, LEASE_CHECK_S, SUBSCRIPTIONS_MAX
+from bus.core.limits import GRACE_S, IDLE_CHECK_S, LEASE_CHECK_S
+from bus.core.message import Message
 from bus.core.stats import Snapshot
-from bus.core.subject import DEAD_PREFIX, INBOX_PREFIX
 from bus.crew import Crew
 from bus.dispatcher import Dispatcher
 from bus.draft import Terms
-from bus.inbox import Inbox, Waits, inbox_spec
+from bus.holds import Holds
 from bus.letters import Letters
 from bus.notes import Notes
 from bus.parts import Parts
-from bus.pipeline import Origin, Pipeline
-from bus.ports import Access, Timer
-from bus.routes import RouteTable
+from bus.pipeline import Pipeline
+from bus.ports import Timer
+from bus.recall import Recall
+from bus.releasing import Releasing
+from bus.roster import Roster
+from bus.routes import Origin
 from bus.settling import Settling
-from bus.subscription import Subscription, Worker, handled
+from bus.subscription import Subscription, handled
 from bus.wants import Spec
 
 AGENT_MESSAGE: Final = "agent_message"
@@ -58,35 +60,30 @@ class Host:
             parts.validator.constitution,
             parts.authorizer.revision,
         )
-        self.pipeline = Pipeline(parts)
-        self.notes = Notes(parts)
-        self.letters = Letters(self.terms, self.pipeline, self.origin)
-        self.settling = Settling(parts, self.letters)
-        self.dispatcher = Dispatcher(parts, self.settling)
-        self.subscriptions: dict[Subscription, None] = {}
-        self._origins: dict[tuple[str, str], Origin] = {}
-        self._tables: dict[str, RouteTable] = {}
-        self._staffed: dict[Subscription, None] = {}
         self.crew = Crew(self._failed)
+        self.notes = Notes(parts)
+        self.holds = Holds(parts, self._denied)
+        self.pipeline = Pipeline(parts, self.holds)
+        self.letters = Letters(self.terms, self.pipeline, self.origin)
+        settling = Settling(parts, self.letters)
+        recall = Recall(parts, self.pipeline, settling)
+        self.dispatcher = Dispatcher(parts, settling, recall)
+        self.roster = Roster(
+            parts, self.notes, self.crew, self.letters, self.dispatcher
+        )
+        self.releasing = Releasing(parts, self.notes, self.pipeline, self.holds)
+        self._origins: dict[tuple[str, str], Origin] = {}
         self.failure: BaseException | None = None
         self._ending: asyncio.Task[int] | None = None
         self._hurry = False
         self._lease_timer: Timer | None = None
-
-    def table(self, tenant: str) -> RouteTable:
-        """Return a tenant's routes; no other tenant's are reachable from it."""
-        table = self._tables.get(tenant)
-        if table is None:
-            table = RouteTable(self.parts.plan, self.parts.counters)
-            self._tables[tenant] = table
-        return table
 
     def origin(self, tenant: str, agent: str) -> Origin:
         """Return where an agent's messages come from."""
         known = self._origins.get((tenant, agent))
         if known is None:
             usage = self.parts.meter.cell(tenant, agent, AGENT_MESSAGE)
-            known = Origin(self.table(tenant), usage)
+            known = Origin(self.roster.table(tenant), usage)
             self._origins[tenant, agent] = known
         return known
 
@@ -106,88 +103,32 @@ class Host:
     def subscribe(self, spec: Spec) -> Subscription:
         """Let a subscription receive; its workers start with its first message.
 
-        Raises `DeniedError`, or `LimitExceededError` for too many subscriptions.
+        Raises what `Roster.subscribe` raises.
         """
         if self.phase in {Phase.DRAINING, Phase.CLOSED}:
             self.require_open()
-        self.notes.admit(_subscribing(spec))
-        if spec.pattern.startswith("$") and not spec.pattern.startswith(DEAD_PREFIX):
-            raise SubjectError(f"{spec.pattern!r}: '$' belongs to the bus")
-        return self.attach(spec)
-
-    def attach(self, spec: Spec) -> Subscription:
-        """Add a subscription that is allowed already."""
-        if len(self.subscriptions) >= SUBSCRIPTIONS_MAX:
-            raise LimitExceededError(
-                "subscriptions",
-                actual=len(self.subscriptions) + 1,
-                allowed=SUBSCRIPTIONS_MAX,
-            )
-        stats = self.parts.counters.of(spec.tokens)
-        return self._add(Subscription(spec, self.settling, stats, self._staff))
-
-    def open_inbox(self, agent: str, tenant: str, waits: Waits) -> str:
-        """Return the subject of a new inbox whose replies resolve `waits`."""
-        token = self.parts.ids.next(self.parts.clock.now_ns()).hex()
-        subject = f"{INBOX_PREFIX}{token}"
-        spec = inbox_spec(subject, agent, tenant)
-        stats = self.parts.counters.of(spec.tokens)
-        self.letters.requests[subject] = waits
-        self._add(Inbox(spec, self.settling, stats, waits))
-        return subject
-
-    def _add(self, subscription: Subscription) -> Subscription:
-        self.subscriptions[subscription] = None
-        self.table(subscription.spec.tenant).add(subscription)
-        return subscription
-
-    def recheck(self) -> int:
-        """Ask policy again about every subscription; end those it no longer allows.
-
-        What waited for them is dead, not delivered. Returns how many ended.
-        """
-        ended = 0
-        for subscription in list(self.subscriptions):
-            spec = subscription.spec
-            try:
-                if isinstance(subscription, Inbox):
-                    self.notes.admit(Access("connect", spec.agent, spec.tenant))
-                else:
-                    self.notes.admit(_subscribing(spec))
-            except DeniedError as error:
-                self.letters.end_inbox(spec.pattern, error)
-                self._end(subscription, "its subscription is no longer allowed")
-                ended += 1
-        return ended
+        return self.roster.subscribe(spec, running=self.phase is Phase.RUNNING)
 
     async def detach(self, subscription: Subscription, drain_s: float) -> int:
         """End a subscription; return how many of its messages became dead letters."""
-        if subscription not in self.subscriptions:
+        if not self.roster.detach(subscription):
             return 0
-        self.table(subscription.spec.tenant).remove(subscription)
-        subscription.close()
         await self._idle([subscription], drain_s)
-        return self._end(subscription, "its subscription was closed")
-
-    def _end(self, subscription: Subscription, reason: str) -> int:
-        """End a subscription now; return how many messages that left dead."""
-        self.table(subscription.spec.tenant).remove(subscription)
-        subscription.close()
-        left = self.settling.abandon(subscription, reason)
-        for worker in subscription.workers:
-            if worker.task is not None:
-                worker.task.cancel()
-        self.subscriptions.pop(subscription, None)
-        self._staffed.pop(subscription, None)
-        return left
+        return self.roster.end(subscription, "its subscription was closed")
 
     async def start(self) -> None:
         """Begin to take messages."""
         if self.phase is not Phase.NEW:
             raise BusAlreadyStartedError("a bus starts once; make a new one")
         await self.parts.audit.open()
-        self.phase, self.open = Phase.RUNNING, True
+        self.phase = Phase.RUNNING
         self.notes.begin()
+        try:
+            await self.roster.let_in()
+        except BusError:
+            await self._end_all(0.0)
+            raise
+        self.open = True
         self.notes.note("started")
         self.crew.start(self.parts.meter.run(), "assent meter")
         self.crew.start(self.letters.publish_dead(), "assent dead letters")
@@ -202,7 +143,7 @@ class Host:
         if self.phase is Phase.NEW:
             return 0
         task = asyncio.current_task()
-        if any(w.task is task for s in self._staffed for w in s.workers):
+        if any(w.task is task for s in self.roster.staffed for w in s.workers):
             raise UsageError("a handler cannot close the bus that runs it")
         if self._ending is None:
             self._ending = asyncio.get_running_loop().create_task(
@@ -220,12 +161,13 @@ class Host:
 
     async def _end_all(self, drain_s: float) -> int:
         self.phase, self.open = Phase.DRAINING, False
-        await self._idle(list(self.subscriptions), drain_s)
+        await self._idle(list(self.roster.all), drain_s)
         self.phase = Phase.CLOSED
+        self.holds.end("held, and the bus was closed")
         left = 0
-        for subscription in self.subscriptions:
+        for subscription in self.roster.all:
             subscription.close()
-            left += self.settling.abandon(subscription, "the bus was closed")
+            left += self.dispatcher.settling.abandon(subscription, "the bus was closed")
         if self._lease_timer is not None:
             self._lease_timer.cancel()
         try:
@@ -236,6 +178,13 @@ class Host:
         finally:
             await self.parts.audit.close()
         return left
+
+    def _denied(self, message: Message, reasons: tuple[str, ...]) -> None:
+        """Tell whoever waits for a reply to a held message that there is none."""
+        error = DeniedError(
+            reasons, decision_id=message.id.hex(), revision=message.revision
+        )
+        self.letters.refuse(message, error)
 
     def _failed(self, error: BaseException) -> None:
         """Take nothing more: a part of the bus itself has failed."""
@@ -253,9 +202,10 @@ class Host:
             audit=parts.audit.stats(),
             revision=parts.authorizer.revision,
             constitution=self.terms.constitution,
-            subscriptions=len(self.subscriptions),
-            queued=sum(s.size + len(s.delayed) for s in self._staffed),
-            in_flight=sum(s.in_flight for s in self._staffed),
+            subscriptions=len(self.roster.all),
+            queued=sum(s.size + len(s.delayed) for s in self.roster.staffed),
+            in_flight=sum(s.in_flight for s in self.roster.staffed),
+            held=len(self.holds.kept),
             dead_letters=len(self.letters.kept),
             dead_letters_evicted=self.letters.evicted,
             dead_letters_unpublished=self.letters.unpublished,
@@ -263,20 +213,8 @@ class Host:
             latency_sum_ns=latency.sum_ns,
         )
 
-    def _staff(self, subscription: Subscription) -> None:
-        """Give a subscription one more worker."""
-        worker = Worker(subscription)
-        subscription.workers.append(worker)
-        subscription.unstaffed = (
-            len(subscription.workers) < subscription.spec.max_in_flight
-        )
-        self._staffed[subscription] = None
-        worker.task = self.crew.employ(
-            self.dispatcher.work(worker), f"assent {subscription.name}"
-        )
-
     def _check_leases(self) -> None:
-        for subscription in self._staffed:
+        for subscription in self.roster.staffed:
             self.dispatcher.expire_leases(subscription)
         self._lease_timer = self.parts.clock.call_after(
             LEASE_CHECK_S, self._check_leases
@@ -294,7 +232,3 @@ class Host:
     async def pause(self) -> None:
         """Let the loop run while something is awaited."""
         await asyncio.sleep(IDLE_CHECK_S)
-
-
-def _subscribing(spec: Spec) -> Access:
-    return Access("subscribe", spec.agent, spec.tenant, spec.pattern, spec.queue)

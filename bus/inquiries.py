@@ -15,11 +15,11 @@ from bus.core.errors import (
 )
 from bus.core.limits import REQUEST_TIMEOUT_S_MAX, REQUESTS_WAITING_MAX, RETRY_AFTER_S
 from bus.core.message import QUERY, Message
-from bus.core.outcome import Accepted
+from bus.core.outcome import Accepted, Held
 from bus.draft import NORMAL, Author, Options, draft
 from bus.host import Host
 from bus.letters import Waiting
-from bus.pipeline import Origin
+from bus.routes import Origin
 
 
 class MalformedRequestError(Exception):
@@ -62,9 +62,10 @@ class Inquiries:
             outcome = await self._host.pipeline.ingest(
                 message, self._origin, "request", timeout_s
             )
-            if not isinstance(outcome, Accepted):
+            if isinstance(outcome, Accepted):
+                waiting.left = outcome.deliveries
+            elif not isinstance(outcome, Held):  # held: it may yet be released
                 outcome.unwrap()
-            waiting.left = outcome.deliveries
             return await future
         finally:
             timer.cancel()
@@ -88,7 +89,7 @@ class Inquiries:
         if correlation in self._waiting:
             raise MalformedMessageError(f"correlation {correlation!r} waits already")
         if not self._author.inbox:
-            self._author.inbox = self._host.open_inbox(
+            self._author.inbox = self._host.roster.open_inbox(
                 self._author.id, self._author.tenant, self._waiting
             )
         asked = msgspec.structs.replace(

@@ -20,8 +20,9 @@ from bus.core.names import SYSTEM_AGENT
 from bus.core.outcome import Outcome
 from bus.core.subject import DEAD_PREFIX, INBOX_PREFIX
 from bus.draft import Author, Options, Terms, draft
-from bus.pipeline import Origin, Pipeline
+from bus.pipeline import Pipeline
 from bus.ports import Action
+from bus.routes import Origin
 from bus.subscription import Delivery, handled
 
 REASON_HEADER: Final = "assent-dead-reason"
@@ -139,6 +140,13 @@ class Letters:
                     f"after {delivery.attempt} attempts"
                 )
             )
+
+    def refuse(self, message: Message, error: BusError) -> None:
+        """End the wait for a reply to a message that nobody will get."""
+        waits = self.requests.get(message.reply_to or "")
+        waiting = waits.get(message.correlation or "") if waits else None
+        if waiting is not None and not waiting.future.done():
+            waiting.future.set_exception(error)
 
     def end(self, error: BusError) -> None:
         """End every wait for a reply; what was still to be published is counted."""

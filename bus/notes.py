@@ -4,6 +4,9 @@ Rule: a refusal is recorded before it is raised. What happens before the record 
 open is kept, bounded, and written first.
 """
 
+from typing import NoReturn
+
+from bus.core.decision import Decision
 from bus.core.errors import AuditStalledError, DeniedError
 from bus.core.limits import EARLY_RECORDS_MAX
 from bus.core.names import SYSTEM_AGENT
@@ -24,11 +27,28 @@ class Notes:
         for record in early:
             self._parts.audit.append(record)
 
-    def admit(self, access: Access) -> None:
-        """Return if policy allows, or record the refusal and raise `DeniedError`."""
-        decision = self._parts.authorizer.admit(access)
-        if decision.allow:
-            return
+    def admit_now(self, access: Access) -> Decision | None:
+        """Do as `admit`, or return None where policy must be waited for."""
+        decision = self._parts.authorizer.admit_now(access)
+        return None if decision is None else self._allowed(access, decision)
+
+    async def admit(self, access: Access) -> Decision:
+        """Return policy's allow, or record the refusal and raise `DeniedError`."""
+        return self._allowed(access, await self._parts.authorizer.admit(access))
+
+    def refused(self, access: Access, reasons: tuple[str, ...]) -> NoReturn:
+        """Record a refusal that is the bus's own, and raise `DeniedError`."""
+        revision = self._parts.authorizer.revision
+        self._refuse(access, reasons, revision)
+
+    def _allowed(self, access: Access, decision: Decision) -> Decision:
+        if not decision.allow:
+            self._refuse(access, decision.reasons, decision.revision)
+        return decision
+
+    def _refuse(
+        self, access: Access, reasons: tuple[str, ...], revision: str
+    ) -> NoReturn:
         now = self._parts.clock.now_ns()
         decision_id = self._parts.ids.next(now)
         self._record(
@@ -39,15 +59,15 @@ class Notes:
                 access.tenant,
                 access.sender,
                 access.pattern,
-                decision.revision,
-                f"{access.action}: {'; '.join(decision.reasons)}",
+                revision,
+                f"{access.action}: {'; '.join(reasons)}",
                 b"",
             )
         )
         raise DeniedError(
-            decision.reasons,
+            reasons,
             decision_id=decision_id.hex(),
-            revision=decision.revision,
+            revision=revision,
         )
 
     def note(self, event: str, detail: str = "") -> None:

@@ -1,19 +1,32 @@
 """The parts a bus is made of, and what is counted while it runs."""
 
 import dataclasses
+from collections.abc import Callable
 
 import msgspec
 
+from bus.core.decision import Rate
 from bus.core.ids import IdSource
 from bus.core.limits import ACK_WAIT_S, DELIVERIES_MAX, PUBLISH_WAIT_S
-from bus.ports import AuditLog, Authorizer, Clock, MessageStore, Meter, Validator
+from bus.ports import (
+    AuditLog,
+    Authorizer,
+    Clock,
+    MessageStore,
+    Meter,
+    Processor,
+    Validator,
+)
 from bus.routes import Counters, Plan
 
 LATENCY_BUCKETS = 65  # one per bit of a 64-bit number of nanoseconds
 
 
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
-    """One of each port, chosen by the composition root (`bus.app`)."""
+    """One of each port, chosen by the composition root (`bus.app`).
+
+    `limiter` makes what carries out a rate that policy obliges.
+    """
 
     authorizer: Authorizer
     validator: Validator
@@ -24,6 +37,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     ids: IdSource
     plan: Plan
     counters: Counters
+    limiter: Callable[[Rate], Processor]
     publish_wait_s: float = PUBLISH_WAIT_S
     ack_wait_s: float = ACK_WAIT_S
     max_deliver: int = DELIVERIES_MAX

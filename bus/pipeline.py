@@ -20,35 +20,20 @@ from bus.core.errors import (
 from bus.core.limits import ERROR_CHARS_MAX, SUBJECT_BYTES_MAX
 from bus.core.message import RESPONSE, Message
 from bus.core.outcome import Accepted, Denied, Failed, Outcome, Rejected
+from bus.holds import Holds
 from bus.parts import Parts
-from bus.ports import Action, Strategy, UsageCell
+from bus.ports import Action
 from bus.rooms import take_rooms
-from bus.routes import INVALID, RouteTable
+from bus.routes import INVALID, Origin
 from bus.subscription import Subscription
-
-
-class Origin:
-    """Where a publish comes from: the tenant's routes and the agent's usage.
-
-    `strategy` plans instead of the one that the configuration has for the subject.
-    """
-
-    __slots__ = ("find", "routes", "strategy", "usage")
-
-    def __init__(
-        self, routes: RouteTable, usage: UsageCell, strategy: Strategy | None = None
-    ) -> None:
-        self.routes = routes
-        self.find = routes.memo.get
-        self.usage = usage
-        self.strategy = strategy
 
 
 class Pipeline:
     """Takes a message made for an authenticated principal to its outcome."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, holds: Holds) -> None:
         self._parts = parts
+        self._carry = holds.carry
         self._audit = parts.audit
         self._authorizer = parts.authorizer
         # Bound once: an attribute chain costs more than the call on this path.
@@ -81,8 +66,8 @@ class Pipeline:
             route = find(message.subject)
             if route is None:
                 route = origin.routes.resolve(message.subject)
-            if route.reserved:
-                steps.guard(message, action)
+            if route.guarded:
+                steps.guard(message, action, route, now_ns or message.created_ns)
             decide_now = self._decide_now
             decision = None if now_ns else decide_now(action, message)
             if decision is None:
@@ -90,12 +75,14 @@ class Pipeline:
             if not decision.plain or decision.revision is not message.revision:
                 message = steps.oblige(message, decision)
             if message.reply_to is not None:
-                await self._may_answer_to(message)
+                await self.may_answer_to(message)
             if (
                 len(message.body) > decision.body_bytes_max
                 or message.depth > decision.depth_max
             ):
                 steps.bound(message, decision)
+            if not decision.plain:
+                self._carry(message, decision, origin, action)
             for stage in route.stages:
                 try:
                     result = stage(message, now_ns or message.created_ns)
@@ -103,7 +90,9 @@ class Pipeline:
                     raise steps.stage_fault(error) from error
                 if result is not message:
                     message = await steps.changed(message, result, decision)
-                    message, decision = await self._still(message, action, decision)
+                    message, decision = await self._still(
+                        message, action, decision, origin
+                    )
             takers = route.fixed
             if takers is None or origin.strategy is not None:
                 strategy = origin.strategy or route.strategy
@@ -111,7 +100,7 @@ class Pipeline:
             for taker in takers:
                 if taker.size >= taker.limit:
                     message, decision = await self._wait_for_room(
-                        message, action, decision, takers, wait_s
+                        (message, action, decision), origin, takers, wait_s
                     )
                     break
             seal, store = self._seal, self._store
@@ -131,7 +120,9 @@ class Pipeline:
                 message.sender,
                 message.subject,
                 message.revision,
-                decision.digest,
+                decision.digest
+                if decision.plain
+                else steps.full_detail(message, decision),
                 message.stamp,
             )
         )
@@ -177,7 +168,7 @@ class Pipeline:
             return self._ended(message, origin, Failed(message.id, stalled))
         return self._ended(message, origin, Rejected(message.id, error))
 
-    async def _may_answer_to(self, message: Message) -> None:
+    async def may_answer_to(self, message: Message) -> None:
         """End a message whose replies would go where its sender may not publish.
 
         Whoever answers does so with rights of its own, which nobody may borrow. An
@@ -195,25 +186,29 @@ class Pipeline:
             )
 
     async def _still(
-        self, message: Message, action: Action, decision: Decision
+        self, message: Message, action: Action, decision: Decision, origin: Origin
     ) -> tuple[Message, Decision]:
         """Hold what a stage has changed to the decision, or to a newer one."""
-        if decision.revision != self._authorizer.revision:
+        overtaken = decision.revision != self._authorizer.revision
+        if overtaken:
             decision = await self._authorizer.decide(action, message)
-            await self._may_answer_to(message)
+            await self.may_answer_to(message)
         if not decision.plain or decision.revision != message.revision:
             message = steps.oblige(message, decision)
+        if overtaken:
+            steps.bound(message, decision)
+            self._carry(message, decision, origin, action)
         return message, decision
 
     async def _wait_for_room(
         self,
-        message: Message,
-        action: Action,
-        decision: Decision,
+        asked: tuple[Message, Action, Decision],
+        origin: Origin,
         takers: Sequence[Subscription],
         wait_s: float,
     ) -> tuple[Message, Decision]:
         """Wait; a decision that a reload has overtaken meanwhile is made again."""
+        message, action, decision = asked
         while True:
             await take_rooms(takers, wait_s, self._parts.clock)
             if decision.revision == self._authorizer.revision:
@@ -221,9 +216,10 @@ class Pipeline:
             for taker in takers:
                 taker.grant()
             decision = await self._authorizer.decide(action, message)
-            await self._may_answer_to(message)
+            await self.may_answer_to(message)
             message = steps.oblige(message, decision)
             steps.bound(message, decision)
+            self._carry(message, decision, origin, action)
 
     def _ended(self, message: Message, origin: Origin, outcome: Outcome) -> Outcome:
         """Count and record an ending other than Accepted."""

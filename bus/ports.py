@@ -15,11 +15,15 @@ from bus.core.outcome import Dropped
 from bus.core.stats import AuditStats, DecisionStats, MeterStats
 
 Action = Literal["publish", "request", "reply", "dead_letter"]
-AccessAction = Literal["connect", "subscribe"]
+AccessAction = Literal["connect", "subscribe", "cooldown", "release"]
 
 
 class Access(msgspec.Struct, frozen=True, gc=False):
-    """What an agent asks for without a message: to connect, or to subscribe."""
+    """What an agent asks for beside a message of its own.
+
+    To connect, to subscribe to `pattern`, to quiet the subjects under it, or to release
+    what is held for a subject.
+    """
 
     action: AccessAction
     sender: str
@@ -52,8 +56,11 @@ class Authorizer(Protocol):
         Raises `PolicyUnavailableError` if no decision could be had.
         """
 
-    def admit(self, access: Access) -> Decision:
-        """Decide on connecting or subscribing; raises like `decide`."""
+    def admit_now(self, access: Access) -> Decision | None:
+        """Decide on access without waiting, or return None: then await `admit`."""
+
+    async def admit(self, access: Access) -> Decision:
+        """Decide on access; raises like `decide`."""
 
     def stats(self) -> DecisionStats:
         """Return the counts of the decision cache."""
@@ -168,9 +175,9 @@ AuditRecord = tuple[str, int, bytes, str, str, str, str, str, bytes]
 class AuditLog(Protocol):
     """The tamper-evident record. What is appended is written, in order, or everybody waits.
 
-    Events: accepted, denied, dropped, rejected, failed, delivered, dead, expired,
-    evicted, refused, and of the bus itself: started, stopped, reloaded,
-    reload_refused, recovered.
+    Events: accepted, denied, held, dropped, rejected, failed, released, delivered,
+    dead, expired, evicted, refused, recalled, and of the bus itself: started, stopped, reloaded,
+    reload_refused, cooldown, recovered.
     """
 
     full: bool

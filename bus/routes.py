@@ -10,10 +10,11 @@ from typing import Any, Final
 import msgspec
 
 from bus.core import subject as grammar
-from bus.core.limits import ROUTES_MEMO_MAX
+from bus.core.errors import LimitExceededError
+from bus.core.limits import COOLDOWNS_MAX, ROUTES_MEMO_MAX
 from bus.core.routing import RoutingTree
 from bus.core.stats import SubjectStats
-from bus.ports import Processor, Strategy
+from bus.ports import Processor, Strategy, UsageCell
 from bus.subscription import Subscription
 
 Pattern = tuple[str, ...]
@@ -39,7 +40,9 @@ class Route:
 
     __slots__ = (
         "fixed",
+        "guarded",
         "members",
+        "quiet",
         "reserved",
         "stages",
         "stats",
@@ -48,11 +51,17 @@ class Route:
     )
 
     def __init__(
-        self, takers: tuple[Subscription, ...], plan: Plan, tokens: Pattern
+        self,
+        takers: tuple[Subscription, ...],
+        plan: Plan,
+        tokens: Pattern,
+        quiet: tuple[tuple[int, str], ...] = (),
     ) -> None:
+        self.quiet = quiet
         self.takers = takers
         self.members = frozenset(takers)
         self.reserved = tokens[0].startswith("$")
+        self.guarded = self.reserved or bool(quiet)
         self.strategy = plan.default
         # On the bus's own subjects only stages and strategies that name them (`$...`).
         self.stages: tuple[Callable[..., Any], ...] = tuple(
@@ -98,13 +107,28 @@ class Counters:
 class RouteTable:
     """The subscriptions of one tenant and the routes worked out from them."""
 
-    __slots__ = ("_counters", "_plan", "_tree", "memo")
+    __slots__ = ("_counters", "_plan", "_quiet", "_tree", "memo")
 
     def __init__(self, plan: Plan, counters: Counters) -> None:
         self._plan = plan
         self._counters = counters
         self._tree: RoutingTree[Subscription] = RoutingTree()
+        self._quiet: list[tuple[Pattern, int, str]] = []
         self.memo: dict[str, Route] = {}
+
+    def quiet(self, tokens: Pattern, now_ns: int, until_ns: int, told: str) -> None:
+        """Let nothing in under a pattern until then; `told` says why.
+
+        Raises:
+            LimitExceededError: too many patterns are quiet already.
+        """
+        self._quiet = [place for place in self._quiet if place[1] > now_ns]
+        if len(self._quiet) >= COOLDOWNS_MAX:
+            raise LimitExceededError(
+                "cooldowns", actual=len(self._quiet) + 1, allowed=COOLDOWNS_MAX
+            )
+        self._quiet.append((tokens, until_ns, told))
+        self.memo.clear()
 
     def add(self, subscription: Subscription) -> None:
         """Let a subscription receive from the next publish on."""
@@ -123,7 +147,12 @@ class RouteTable:
             SubjectError, LimitExceededError: it breaks the grammar.
         """
         tokens = grammar.parse(subject)
-        route = Route(tuple(self._tree.match(tokens)), self._plan, tokens)
+        quiet = tuple(
+            (until_ns, told)
+            for pattern, until_ns, told in self._quiet
+            if grammar.matches(pattern, tokens)
+        )
+        route = Route(tuple(self._tree.match(tokens)), self._plan, tokens, quiet)
         route.stats = self._counters.of(tokens)
         if len(self.memo) >= ROUTES_MEMO_MAX:
             self.memo.clear()
@@ -133,6 +162,23 @@ class RouteTable:
     def wanted(self, subject: str) -> bool:
         """Tell whether anybody subscribes to a subject of the bus's own making."""
         return bool(self._tree.match(tuple(subject.split("."))))
+
+
+class Origin:
+    """Where a publish comes from: the tenant's routes and the agent's usage.
+
+    `strategy` plans instead of the one that the configuration has for the subject.
+    """
+
+    __slots__ = ("find", "routes", "strategy", "usage")
+
+    def __init__(
+        self, routes: RouteTable, usage: UsageCell, strategy: Strategy | None = None
+    ) -> None:
+        self.routes = routes
+        self.find = routes.memo.get
+        self.usage = usage
+        self.strategy = strategy
 
 
 def _first(

@@ -44,7 +44,7 @@ class Settling:
         self._record = parts.audit.append
         self._clock = parts.clock
         self._check = parts.validator.check
-        self._desk = desk
+        self.desk = desk
 
     def hand(self, delivery: Delivery, take: Callable[[Message], None]) -> None:
         """Check a delivery and let `take` have it at once; `take` does not fail."""
@@ -91,7 +91,7 @@ class Settling:
         """End a delivery that its subscription gives up for newer ones."""
         delivery.state = advance(delivery.state, Event.EVICT)
         delivery.subscription.stats.evicted += 1
-        self._desk.fault(delivery)
+        self.desk.fault(delivery)
         self._tell(delivery, "evicted", delivery.subscription.name)
 
     async def reply(self, delivery: Delivery, body: object) -> Outcome:
@@ -101,7 +101,7 @@ class Settling:
             raise AlreadySettledError(_place(delivery))
         self._check(delivery.message, self._clock.now_ns())  # it says where replies go
         delivery.replied = True
-        return await self._desk.reply(delivery, body)
+        return await self.desk.reply(delivery, body)
 
     def settle(self, delivery: Delivery, event: Event) -> None:
         """Take a delivery that is in flight to where `event` leads.
@@ -147,7 +147,7 @@ class Settling:
     def refuse(self, delivery: Delivery, error: ConstitutionalError) -> None:
         """End a delivery that does not stand under the constitution any more."""
         stats = delivery.subscription.stats
-        self._desk.fault(delivery)
+        self.desk.fault(delivery)
         if isinstance(error, MessageExpiredError):
             delivery.state = advance(delivery.state, Event.LAPSE)
             stats.expired += 1
@@ -180,7 +180,7 @@ class Settling:
     def _dead(self, delivery: Delivery, reason: str) -> None:
         delivery.subscription.stats.dead += 1
         self._tell(delivery, "dead", f"{delivery.subscription.name}: {reason}")
-        self._desk.bury(delivery, reason[:ERROR_CHARS_MAX])
+        self.desk.bury(delivery, reason[:ERROR_CHARS_MAX])
 
     def _tell(self, delivery: Delivery, event: str, detail: str) -> None:
         message = delivery.message

@@ -3,6 +3,7 @@
 Rule: leaves only. The order of the steps is the pipeline's.
 """
 
+import hashlib
 import inspect
 import logging
 from typing import Final
@@ -23,7 +24,15 @@ from bus.core.errors import (
 )
 from bus.core.limits import ERROR_CHARS_MAX
 from bus.core.message import Message
-from bus.core.outcome import Accepted, Denied, Dropped, Failed, Outcome, Rejected
+from bus.core.outcome import (
+    Accepted,
+    Denied,
+    Dropped,
+    Failed,
+    Held,
+    Outcome,
+    Rejected,
+)
 from bus.core.stats import SubjectStats
 from bus.core.validation import check_headers
 from bus.ports import Action, Strategy
@@ -47,10 +56,16 @@ class EndedEarly(Exception):  # noqa: N818 - not an error, an ending on its way 
         self.outcome = outcome
 
 
-def guard(message: Message, action: Action) -> None:
-    """Keep what agents publish off the subjects that are the bus's own."""
-    if action in _BY_AGENTS:
+def guard(message: Message, action: Action, route: Route, now_ns: int) -> None:
+    """Keep what agents publish off the bus's own subjects, and off those made quiet."""
+    if action not in _BY_AGENTS:
+        return
+    if route.reserved:
         raise SubjectError(f"{message.subject!r}: '$' belongs to the bus")
+    for until_ns, told in route.quiet:
+        if now_ns < until_ns:
+            reasons = (f"subject {message.subject} is {told}",)
+            raise EndedEarly(Denied(message.id, reasons, message.revision))
 
 
 def oblige(message: Message, decision: Decision) -> Message:
@@ -70,6 +85,21 @@ def oblige(message: Message, decision: Decision) -> Message:
     return msgspec.structs.replace(
         message, headers=headers, expires_ns=expires_ns, revision=decision.revision
     )
+
+
+def full_detail(message: Message, decision: Decision) -> str:
+    """Return what the record says of a message that is to be recorded in full."""
+    if not decision.audit_full:
+        return decision.digest
+    told = {
+        "digest": decision.digest,
+        "body": hashlib.sha256(message.body).hexdigest(),
+        "bytes": len(message.body),
+        "reasons": decision.reasons,
+        "obligations": decision.obligations,
+        "authors": message.authors,
+    }
+    return msgspec.json.encode(told).decode()[:ERROR_CHARS_MAX]
 
 
 def bound(message: Message, decision: Decision) -> None:
@@ -155,6 +185,9 @@ def tell(stats: SubjectStats, outcome: Outcome) -> tuple[str, str]:
         case Denied():
             stats.denied += 1
             return "denied", "; ".join(outcome.reasons)
+        case Held():
+            stats.held += 1
+            return "held", outcome.reason
         case Dropped():
             stats.dropped += 1
             return "dropped", f"{outcome.by}: {outcome.reason}"

@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
+from bus.admission import Admission
 from bus.core.backlog import Backlog
 from bus.core.decision import Decision
 from bus.core.delivery import State
@@ -91,9 +92,9 @@ class Subscription(Backlog["Delivery"]):
 
     # fmt: off
     __slots__ = (
-        "_staff", "agent", "capacity", "closed", "delayed", "ended", "extra", "idle",
-        "limit", "name", "queue", "settler", "spec", "stats", "tokens", "unstaffed",
-        "waiting", "workers",
+        "_staff", "admission", "admitted", "agent", "capacity", "closed", "delayed",
+        "ended", "extra", "idle", "limit", "name", "queue", "settler", "spec", "stats",
+        "tokens", "unstaffed", "waiting", "workers",
     )
     # fmt: on
 
@@ -115,6 +116,8 @@ class Subscription(Backlog["Delivery"]):
         self.name = f"{spec.agent}/{spec.pattern}" + (
             f"/{spec.queue}" if spec.queue else ""
         )
+        self.admitted = ""  # the revision that let it in
+        self.admission = Admission()
         self.capacity = spec.capacity
         self.extra = 0  # room taken by grants and by what waits for its redelivery
         self.delayed: dict[Delivery, Any] = {}
@@ -125,6 +128,10 @@ class Subscription(Backlog["Delivery"]):
         self.workers: list[Worker] = []
         self.idle: list[asyncio.Future[None]] = []
         self.waiting: deque[asyncio.Future[None]] = deque()
+
+    async def ready(self) -> None:
+        """Wait until policy has let it in; raises `DeniedError` if it does not."""
+        await self.admission.first()
 
     @property
     def load(self) -> int:
@@ -255,6 +262,7 @@ class Subscription(Backlog["Delivery"]):
         """Turn away everybody who waits for room."""
         self.closed = True
         self.unstaffed = False
+        self.admission.answered()
         while self.waiting:
             future = self.waiting.popleft()
             if not future.done():

@@ -31,6 +31,7 @@ from policy.cache import DecisionCache
 from policy.deps import Dependencies
 from policy.evaluation import EvaluationError
 from policy.fields import access_key, encode_key
+from policy.judging import Bench
 from policy.loading import ENTRY, Policy, PolicyFiles, PolicySource
 
 _NS_PER_S: Final = 1_000_000_000
@@ -59,6 +60,7 @@ class EmbeddedAuthorizer:
     """Implements `bus.ports.Authorizer`. Made and used on one thread."""
 
     __slots__ = (
+        "_bench",
         "_cache",
         "_evictions",
         "_hits",
@@ -81,6 +83,7 @@ class EmbeddedAuthorizer:
         self._now_ns = now_ns
         self._keeping = Keeping() if keeping is None else keeping
         self._hits = self._misses = self._evictions = 0
+        self._bench = Bench()
         self._cache = DecisionCache(self._keeping.entries)
         self._policy = source.build(source.read())
         self._routed = self._policy.plan.routed
@@ -127,7 +130,7 @@ class EmbeddedAuthorizer:
                 return found[0]
             return self._decide_message(action, key, message, message.created_ns)
         except _UNASKABLE as error:
-            return self._unaskable(error)
+            return self._unaskable(error, action)
 
     async def decide(self, action: Action, message: Message) -> Decision:
         """Decide at the time of the clock, which `message` may be older than."""
@@ -135,10 +138,14 @@ class EmbeddedAuthorizer:
             key = self._policy.plan.key(message)
             return self._decide_message(action, key, message, self._now_ns())
         except _UNASKABLE as error:
-            return self._unaskable(error)
+            return self._unaskable(error, action)
 
-    def admit(self, access: Access) -> Decision:
-        """Decide on connecting or subscribing."""
+    async def admit(self, access: Access) -> Decision:
+        """Decide: the same as `admit_now`, this engine never waits."""
+        return self.admit_now(access)
+
+    def admit_now(self, access: Access) -> Decision:
+        """Decide on connecting, subscribing, quieting or releasing."""
         try:
             key = access_key(access)
             return self._decide(
@@ -150,7 +157,7 @@ class EmbeddedAuthorizer:
                 ),
             )
         except _UNASKABLE as error:
-            return self._unaskable(error)
+            return self._unaskable(error, access.action)
 
     def stats(self) -> DecisionStats:
         """Return the counts of the decision cache since the start."""
@@ -159,6 +166,7 @@ class EmbeddedAuthorizer:
             misses=self._misses,
             evictions=self._evictions + self._cache.evictions,
             size=len(self._cache),
+            faults=dict(self._bench.faults.counts()),
         )
 
     def changed(self) -> bool:
@@ -210,16 +218,15 @@ class EmbeddedAuthorizer:
         self._misses += 1
         policy = self._policy
         digest = hashlib.blake2b(key, digest_size=_DIGEST_BYTES).hexdigest()
+        revision = policy.revision
         try:
             answer = policy.engine.evaluate(ENTRY, document(policy))
         except EvaluationError as error:
-            reason = f"policy could not be evaluated: {error}"
-            return obligations.denial(reason, revision=policy.revision, digest=digest)
-        if answer is None:
-            reason = obligations.UNDEFINED
-            return obligations.denial(reason, revision=policy.revision, digest=digest)
-        made, policys_own = obligations.decision(
-            answer, revision=policy.revision, digest=digest
+            return self._bench.excuse(
+                error, revision=revision, digest=digest, action=action
+            )
+        made, policys_own = self._bench.judge(
+            answer, revision=revision, digest=digest, action=action
         )
         # Another revision may have come into force while the engine ran.
         if policys_own and not policy.dependencies.volatile and policy is self._policy:
@@ -231,9 +238,12 @@ class EmbeddedAuthorizer:
         kept = msgspec.structs.replace(made, cached=True)
         self._cache.store(action, key, (kept, now_ns + int(ttl_s * _NS_PER_S)))
 
-    def _unaskable(self, error: Exception) -> Decision:
+    def _unaskable(self, error: Exception, action: str) -> Decision:
+        self._bench.faults.add("input")
         reason = f"the question cannot be put to policy: {error!r}"
-        return obligations.denial(reason, revision=self.revision, digest="")
+        return obligations.denial(
+            reason, revision=self.revision, digest="", action=action, fault="input"
+        )
 
 
 def load_authorizer(

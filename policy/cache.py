@@ -17,6 +17,8 @@ ACTIONS: Final = (
     "dead_letter",
     "connect",
     "subscribe",
+    "cooldown",
+    "release",
 )
 Entry = tuple[Decision, int]
 """(decision, expires_ns)."""

@@ -38,6 +38,7 @@ MESSAGE_FIELDS: Final[Mapping[str, Get]] = {
     "correlation": lambda m: m.correlation,
     "causation": lambda m: m.causation,
     "depth": lambda m: m.depth,
+    "authors": lambda m: m.authors,
     "root": lambda m: _hex(m.root),
     "parent": lambda m: _hex(m.parent),
     "created_ns": lambda m: m.created_ns,

@@ -22,7 +22,7 @@ from policy.fields import InputPlan
 from policy.obligations import decision
 
 ENTRY: Final = "data.assent.authz.decision"
-_ACCESS: Final = ("connect", "subscribe")
+_ACCESS: Final = ("connect", "subscribe", "cooldown", "release")
 
 
 class Policy(msgspec.Struct, frozen=True):
@@ -98,6 +98,7 @@ def sample_message(tenant: str, action: str) -> dict[str, Any]:
         "correlation": None,
         "causation": None,
         "depth": 0,
+        "authors": [],
         "root": None,
         "parent": None,
         "created_ns": 1,

@@ -9,18 +9,24 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from bus.core.decision import Decision
+from bus.core.decision import Decision, Hold, Rate
 from bus.core.limits import (
     ERROR_CHARS_MAX,
     HEADERS_MAX,
+    HOLD_S,
+    HOLD_S_MAX,
     LINEAGE_DEPTH_MAX,
     PAYLOAD_BYTES_MAX,
     POLICY_OBLIGATIONS_MAX,
     POLICY_REASONS_MAX,
+    RATE_BURST_MAX,
+    RATE_PER_S_MAX,
+    RATE_PER_S_MIN,
     TTL_S_MAX,
 )
 
 UNDEFINED: Final = "policy answered nothing (undefined)"
+UNUSABLE: Final = "unusable"  # the fault of an answer that is no decision
 _NS_PER_S: Final = 1_000_000_000
 
 
@@ -50,22 +56,59 @@ class _Redact(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     headers: Annotated[list[str], Meta(max_length=HEADERS_MAX)]
 
 
-_KNOWN: Final[dict[object, Any]] = {"limit": _Limit, "ttl": _Ttl, "redact": _Redact}
+class _Audit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    type: Literal["audit"]
+    level: Literal["standard", "full"]
+
+
+class _Rate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    type: Literal["rate"]
+    key: Literal["agent", "tenant", "subject"]
+    per_second: Annotated[float, Meta(ge=RATE_PER_S_MIN, le=RATE_PER_S_MAX)]
+    burst: Annotated[int, Meta(ge=1, le=RATE_BURST_MAX)] = 1
+
+
+class _Hold(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    type: Literal["hold"]
+    reason: Annotated[str, Meta(min_length=1, max_length=ERROR_CHARS_MAX)]
+    seconds: Annotated[float, Meta(gt=0, le=HOLD_S_MAX)] = HOLD_S
+
+
+_Obligation = _Limit | _Ttl | _Redact | _Audit | _Rate | _Hold
+_KNOWN: Final[dict[object, Any]] = {
+    "limit": _Limit,
+    "ttl": _Ttl,
+    "redact": _Redact,
+    "audit": _Audit,
+    "rate": _Rate,
+    "hold": _Hold,
+}
 _decode: Final = msgspec.json.Decoder(_Answer).decode
 
 
 class _Bounds:
     """The strictest of the obligations seen so far."""
 
-    __slots__ = ("body_bytes", "depth", "headers", "ttl_ns")
+    __slots__ = (
+        "audit_full",
+        "body_bytes",
+        "depth",
+        "headers",
+        "hold",
+        "rates",
+        "ttl_ns",
+    )
 
     def __init__(self) -> None:
         self.body_bytes = PAYLOAD_BYTES_MAX
         self.depth = LINEAGE_DEPTH_MAX
         self.ttl_ns: int | None = None
         self.headers: frozenset[str] = frozenset()
+        self.audit_full = False
+        self.rates: dict[Rate, None] = {}
+        self.hold: Hold | None = None
 
-    def add(self, obligation: _Limit | _Ttl | _Redact) -> None:
+    def add(self, obligation: _Obligation) -> None:  # noqa: C901 - one case a kind
         """Tighten by one obligation."""
         match obligation:
             case _Limit(body_bytes=body_bytes, depth=depth):
@@ -81,19 +124,40 @@ class _Bounds:
             case _Redact(headers=headers):
                 # Header names are compared without regard to case.
                 self.headers |= frozenset(map(str.lower, headers))
+            case _Audit(level=level):
+                self.audit_full |= level == "full"
+            case _Rate(key=key, per_second=per_second, burst=burst):
+                self.rates[Rate(key, per_second, burst)] = None
+            case _Hold():
+                self._hold(obligation)
+
+    def _hold(self, obligation: _Hold) -> None:
+        """Hold for every reason there is, and no longer than any of them says."""
+        wait_ns = int(obligation.seconds * _NS_PER_S)
+        if self.hold is None:
+            self.hold = Hold(obligation.reason, wait_ns)
+        else:
+            reason = f"{self.hold.reason}; {obligation.reason}"[:ERROR_CHARS_MAX]
+            self.hold = Hold(reason, min(self.hold.wait_ns, wait_ns))
 
 
-def denial(reason: str, *, revision: str, digest: str) -> Decision:
+def denial(
+    reason: str, *, revision: str, digest: str, action: str = "publish", fault: str = ""
+) -> Decision:
     """Return a deny for one reason."""
     return Decision(
         allow=False,
         reasons=(reason[:ERROR_CHARS_MAX],),
         revision=revision,
         digest=digest,
+        action=action,
+        fault=fault,
     )
 
 
-def decision(answer: str, *, revision: str, digest: str) -> tuple[Decision, bool]:
+def decision(
+    answer: str, *, revision: str, digest: str, action: str = "publish"
+) -> tuple[Decision, bool]:
     """Return the decision that `answer` stands for, and whether policy itself made it.
 
     `answer` is the JSON of {"allow", "reasons", "obligations"}. Where it is anything
@@ -103,7 +167,7 @@ def decision(answer: str, *, revision: str, digest: str) -> tuple[Decision, bool
         told = _decode(answer)
     except (msgspec.MsgspecError, RecursionError) as error:
         reason = f"policy answered something that is no decision: {error}"
-        return denial(reason, revision=revision, digest=digest), False
+        return _unusable(reason, revision, digest, action), False
     bounds = _Bounds()
     for obligation in told.obligations:
         try:
@@ -111,7 +175,7 @@ def decision(answer: str, *, revision: str, digest: str) -> tuple[Decision, bool
         except (msgspec.ValidationError, TypeError) as error:
             kind = obligation.get("type")
             reason = f"obligation {kind!r} cannot be carried out: {error}"
-            return denial(reason, revision=revision, digest=digest), False
+            return _unusable(reason, revision, digest, action), False
     reasons = tuple(reason[:ERROR_CHARS_MAX] for reason in told.reasons)
     if not told.allow and not reasons:
         reasons = ("policy denied without a reason",)
@@ -125,13 +189,23 @@ def decision(answer: str, *, revision: str, digest: str) -> tuple[Decision, bool
         depth_max=bounds.depth,
         ttl_ns=bounds.ttl_ns,
         redact_headers=bounds.headers,
+        rates=tuple(bounds.rates),
+        hold=bounds.hold,
+        audit_full=bounds.audit_full,
+        action=action,
     )
     return made, True
 
 
-def _read(obligation: dict[str, Any]) -> _Limit | _Ttl | _Redact:
+def _unusable(reason: str, revision: str, digest: str, action: str) -> Decision:
+    return denial(
+        reason, revision=revision, digest=digest, action=action, fault=UNUSABLE
+    )
+
+
+def _read(obligation: dict[str, Any]) -> _Obligation:
     kind = _KNOWN.get(obligation.get("type"))
     if kind is None:
         raise msgspec.ValidationError("the bus does not know it")
-    read: _Limit | _Ttl | _Redact = msgspec.convert(obligation, kind)
+    read: _Obligation = msgspec.convert(obligation, kind)
     return read

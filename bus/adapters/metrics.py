@@ -19,11 +19,19 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from bus.core.limits import METRIC_SUBJECTS_MAX
-from bus.core.stats import Snapshot, SubjectStats
+from bus.core.stats import DecisionStats, Snapshot, SubjectStats
 
 OTHER: Final = "other"
-OUTCOMES: Final = ("accepted", "denied", "dropped", "rejected", "failed")
-RESULTS: Final = ("delivered", "redelivered", "dead", "expired", "evicted", "refused")
+OUTCOMES: Final = ("accepted", "denied", "held", "dropped", "rejected", "failed")
+RESULTS: Final = (
+    "delivered",
+    "redelivered",
+    "dead",
+    "expired",
+    "evicted",
+    "refused",
+    "recalled",
+)
 BUCKETS_LOG2_NS: Final = range(10, 37, 2)
 """Bounds of the histogram: 1 microsecond to 69 seconds, each four times the last."""
 
@@ -90,6 +98,9 @@ def _flow(snapshot: Snapshot) -> Iterator[Metric]:
         snapshot.in_flight,
     )
     yield _gauge(
+        "assent_held_messages", "Messages that wait to be released.", snapshot.held
+    )
+    yield _gauge(
         "assent_subscriptions", "Subscriptions in force.", snapshot.subscriptions
     )
     yield _gauge(
@@ -127,6 +138,18 @@ def _decisions(snapshot: Snapshot) -> Iterator[Metric]:
     yield _gauge(
         "assent_decision_cache_entries", "Decisions in the cache.", decisions.size
     )
+    yield _faults(decisions)
+
+
+def _faults(decisions: DecisionStats) -> Metric:
+    family = CounterMetricFamily(
+        "assent_policy_faults",
+        "Questions that the policy engine could not decide; each was denied.",
+        labels=["kind"],
+    )
+    for kind, count in decisions.faults.items():
+        family.add_metric([kind], count)
+    return family
 
 
 def _recording(snapshot: Snapshot) -> Iterator[Metric]:

@@ -18,6 +18,7 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
 
     accepted: int
     denied: int
+    held: int
     dropped: int
     rejected: int
     failed: int
@@ -27,11 +28,19 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
     expired: int
     evicted: int
     refused: int
+    recalled: int
 
     @property
     def published(self) -> int:
         """Messages that anybody tried to publish."""
-        return self.accepted + self.denied + self.dropped + self.rejected + self.failed
+        return (
+            self.accepted
+            + self.denied
+            + self.held
+            + self.dropped
+            + self.rejected
+            + self.failed
+        )
 
 
 def totals(snapshot: Snapshot) -> Totals:

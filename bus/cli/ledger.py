@@ -19,8 +19,16 @@ from bus.core.errors import AuditBrokenError
 from bus.core.limits import AUDIT_LINE_BYTES_MAX
 from bus.core.stats import AuditStats, MeterStats, Snapshot
 
-ENDINGS: Final = ("delivered", "dead", "expired", "evicted", "refused")
-_COUNTED: Final = ("accepted", "denied", "dropped", "rejected", "failed", *ENDINGS)
+ENDINGS: Final = ("delivered", "dead", "expired", "evicted", "refused", "recalled")
+_COUNTED: Final = (
+    "accepted",
+    "denied",
+    "held",
+    "dropped",
+    "rejected",
+    "failed",
+    *ENDINGS,
+)
 
 
 class Ledger(msgspec.Struct, frozen=True):

@@ -8,6 +8,7 @@ file may ask for a transition; it may not decide one.
       |                  |    +--nak / expire--> RETURNED   (the next attempt is READY)
       |                  +--term--> DEAD            +--exhaust--> DEAD
       +--lapse--> EXPIRED                                (the message's own time is over)
+      +--recall--> RECALLED                              (policy no longer allows it)
       +--refuse / evict / exhaust--> DEAD
 """
 
@@ -26,6 +27,7 @@ class State(enum.Enum):
     RETURNED = "returned"
     ACKED = "acked"
     DEAD = "dead"
+    RECALLED = "recalled"
     EXPIRED = "expired"
 
 
@@ -41,6 +43,7 @@ class Event(enum.Enum):
     REFUSE = "refuse"  # the stamp does not hold
     EVICT = "evict"  # a subscription that asked for drop_oldest
     LAPSE = "lapse"  # the message's own expiry
+    RECALL = "recall"  # policy has changed, and no longer allows it
 
 
 TRANSITIONS: Final[dict[tuple[State, Event], State]] = {
@@ -49,13 +52,14 @@ TRANSITIONS: Final[dict[tuple[State, Event], State]] = {
     (State.READY, Event.REFUSE): State.DEAD,
     (State.READY, Event.EVICT): State.DEAD,
     (State.READY, Event.LAPSE): State.EXPIRED,
+    (State.READY, Event.RECALL): State.RECALLED,
     (State.IN_FLIGHT, Event.ACK): State.ACKED,
     (State.IN_FLIGHT, Event.NAK): State.RETURNED,
     (State.IN_FLIGHT, Event.EXPIRE): State.RETURNED,
     (State.IN_FLIGHT, Event.TERM): State.DEAD,
     (State.RETURNED, Event.EXHAUST): State.DEAD,
 }
-SETTLED: Final = frozenset({State.ACKED, State.DEAD, State.EXPIRED})
+SETTLED: Final = frozenset({State.ACKED, State.DEAD, State.EXPIRED, State.RECALLED})
 
 
 def advance(state: State, event: Event) -> State:

@@ -8,6 +8,7 @@ BusError
 │       ├── HashMismatchError   ├── StampMismatchError
 │       ├── UnknownKeyError     └── MessageExpiredError
 ├── DeniedError                 the peer: policy said no
+├── HeldError                   nobody yet: it waits to be released
 ├── UnavailableError            later: a dependency or a consumer did not answer
 │   ├── OverloadedError         ├── NoRespondersError
 │   ├── RequestTimeoutError     ├── AuditStalledError
@@ -17,7 +18,7 @@ BusError
 ├── UsageError                  the host program: the call cannot be right
 │   ├── BusNotStartedError      ├── BusAlreadyStartedError
 │   ├── UnknownAgentError       ├── HandlerError
-│   └── AlreadySettledError
+│   ├── AlreadySettledError     └── NotHeldError
 ├── ConfigurationError          the operator: settings that cannot be honoured
 │   ├── ConstitutionError       ├── KeyRingError
 │   └── PolicyLoadError
@@ -125,6 +126,12 @@ class DeniedError(BusError):
         self.revision = revision
 
 
+class HeldError(BusError):
+    """The message waits for somebody to release it; what becomes of it is recorded."""
+
+    code = "held"
+
+
 class UnavailableError(BusError):
     """A dependency did not answer; the caller may try again."""
 
@@ -211,6 +218,12 @@ class HandlerError(UsageError):
     """A handler's signature cannot be served."""
 
     code = "bad_handler"
+
+
+class NotHeldError(UsageError):
+    """No message is held under that id for this tenant: released, denied, or never."""
+
+    code = "not_held"
 
 
 class AlreadySettledError(UsageError):

@@ -52,7 +52,8 @@ class Message(
     """A stamped message.
 
     `id`, `root` and `parent` are 16 bytes, time-ordered; `root` and `parent` are
-    None for a message that nothing caused. Times are nanoseconds since the epoch.
+    None for a message that nothing caused; `authors` are the agents whose messages led
+    to this one, each once, oldest first, the sender only if it is one of them. Times are nanoseconds since the epoch.
     `stamp` is 4 bytes of key id and 16 of keyed BLAKE2b over all fields before it.
     """
 
@@ -74,5 +75,6 @@ class Message(
     root: bytes | None = None
     parent: bytes | None = None
     depth: int = 0
+    authors: tuple[str, ...] = ()
     expires_ns: int | None = None
     stamp: bytes = b""

@@ -9,8 +9,9 @@ from bus.core.decision import Decision
 
 
 class Receipt(msgspec.Struct, frozen=True):
-    """Proof that policy let a message in. Its decision id is the message's own id.
+    """Proof that policy let a message in.
 
+    Its decision id is that of the decision log, or the message's own where none is kept.
     `deliveries` counts the subscriptions it was handed to.
     """
 
@@ -35,7 +36,7 @@ class Accepted(msgspec.Struct, frozen=True, gc=False):
         made = self.decision
         return Receipt(
             message_id=self.id.hex(),
-            decision_id=self.id.hex(),
+            decision_id=made.id or self.id.hex(),
             revision=made.revision,
             input_digest=made.digest,
             cached=made.cached,
@@ -69,6 +70,27 @@ class Denied(msgspec.Struct, frozen=True):
         raise errors.DeniedError(
             self.reasons, decision_id=self.id.hex(), revision=self.revision
         )
+
+
+class Held(msgspec.Struct, frozen=True):
+    """Policy lets it in once somebody who may release it does, until `until_ns`.
+
+    It is kept meanwhile; nobody has received it. Not released in time, it is denied.
+    """
+
+    id: bytes
+    reason: str
+    revision: str
+    until_ns: int
+
+    @property
+    def code(self) -> str:
+        """The stable code of the ending."""
+        return errors.HeldError.code
+
+    def unwrap(self) -> NoReturn:
+        """Raise `HeldError`."""
+        raise errors.HeldError(f"{self.id.hex()} is held: {self.reason}")
 
 
 class Dropped(msgspec.Struct, frozen=True):
@@ -140,4 +162,4 @@ class Failed(msgspec.Struct, frozen=True):
         raise self.error
 
 
-Outcome = Accepted | Denied | Dropped | Rejected | Failed
+Outcome = Accepted | Denied | Held | Dropped | Rejected | Failed

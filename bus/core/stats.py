@@ -9,13 +9,15 @@ import msgspec
 class SubjectStats:
     """Counts for the subjects under one template, since the start.
 
-    The first five are endings of a publish, the rest of deliveries; `refused` are those
-    whose stamp did not hold.
+    The first six are endings of a publish, the rest of deliveries; `refused` are those
+    whose stamp did not hold, `recalled` those that a later revision no longer allows.
+    A held message that is released ends a second time, as what it then becomes.
     """
 
     template: str
     accepted: int = 0
     denied: int = 0
+    held: int = 0
     dropped: int = 0
     rejected: int = 0
     failed: int = 0
@@ -25,15 +27,20 @@ class SubjectStats:
     expired: int = 0
     evicted: int = 0
     refused: int = 0
+    recalled: int = 0
 
 
 class DecisionStats(msgspec.Struct, kw_only=True):
-    """The decision cache since the start; `size` is entries now."""
+    """The decision cache since the start; `size` is entries now.
+
+    `faults` counts what the engine could not decide, by kind.
+    """
 
     hits: int = 0
     misses: int = 0
     evictions: int = 0
     size: int = 0
+    faults: dict[str, int] = {}
 
 
 class MeterStats(msgspec.Struct, kw_only=True):
@@ -69,6 +76,7 @@ class Snapshot(msgspec.Struct, kw_only=True):
     subscriptions: int = 0
     queued: int = 0
     in_flight: int = 0
+    held: int = 0
     dead_letters: int = 0
     dead_letters_evicted: int = 0
     dead_letters_unpublished: int = 0

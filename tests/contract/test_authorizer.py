@@ -100,7 +100,7 @@ async def test_hits_and_misses_are_all_questions(authorizer: Authorizer) -> None
     """Nothing is decided uncounted."""
     for number in range(20):
         await authorizer.decide("publish", message(subject=f"plans.{number % 7}"))
-    authorizer.admit(Access("connect", "worker", "acme"))
+    authorizer.admit_now(Access("connect", "worker", "acme"))
     stats = authorizer.stats()
     assert stats.hits + stats.misses == 21
 
@@ -135,10 +135,10 @@ def test_connecting_and_subscribing_are_decided(authorizer: Authorizer) -> None:
     }
     for pattern, allowed in expected.items():
         access = Access("subscribe", "worker", "acme", pattern)
-        assert authorizer.admit(access).allow is allowed, pattern
-    assert authorizer.admit(Access("connect", "worker", "acme")).allow
-    assert not authorizer.admit(Access("connect", "worker", "other")).allow
-    assert not authorizer.admit(Access("connect", "retired", "acme")).allow
+        assert authorizer.admit_now(access).allow is allowed, pattern
+    assert authorizer.admit_now(Access("connect", "worker", "acme")).allow
+    assert not authorizer.admit_now(Access("connect", "worker", "other")).allow
+    assert not authorizer.admit_now(Access("connect", "retired", "acme")).allow
 
 
 def test_who_an_agent_is_comes_from_the_data(authorizer: Authorizer) -> None:
@@ -165,4 +165,4 @@ def test_a_disabled_tenant_does_nothing(make: Make) -> None:
     asked = make(data)
     made = asyncio.run(asked.decide("publish", message()))
     assert made.reasons == ("tenant acme is disabled",)
-    assert not asked.admit(Access("connect", "worker", "acme")).allow
+    assert not asked.admit_now(Access("connect", "worker", "acme")).allow

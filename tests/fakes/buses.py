@@ -15,6 +15,7 @@ import pytest
 from bus.adapters.audit import MemoryAudit
 from bus.adapters.stores.memory import MemoryStore
 from bus.adapters.usage import MemoryUsage
+from bus.app import limiter
 from bus.client import BaseBus
 from bus.config import Settings
 from bus.config.settings import BusSettings
@@ -115,6 +116,7 @@ class PartsBus(BaseBus):
                 Direct(),
             ),
             "counters": Counters([]),
+            "limiter": limiter,
         }
         super().__init__(
             Parts(**{**given, **parts}), broadcast=Broadcast(), drain_s=DRAIN_S

@@ -29,6 +29,7 @@ FULL = Message(
     root=bytes(16),
     parent=bytes(range(1, 17)),
     depth=2,
+    authors=("critic",),
     expires_ns=NOW_NS + 1,
 )
 FIELDS = Message.__struct_fields__
@@ -69,6 +70,7 @@ messages = st.builds(
     root=st.none() | _ids,
     parent=st.none() | _ids,
     depth=st.integers(0, 64),
+    authors=st.lists(_text, max_size=3).map(tuple),
     expires_ns=st.none() | _ns,
 )
 """Unstamped messages whose fields have the right types, whatever their values."""

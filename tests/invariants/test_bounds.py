@@ -67,7 +67,7 @@ async def test_6_the_memo_of_routes_is_bounded(monkeypatch: pytest.MonkeyPatch) 
         for n in range(50):
             outcome = await bus.agent("planner").publish(f"subject.number.{n}", n)
             assert isinstance(outcome, Accepted)
-            assert len(bus._host.table("acme").memo) <= 8  # noqa: SLF001 - the memo is inside
+            assert len(bus._host.roster.table("acme").memo) <= 8  # noqa: SLF001 - the memo is inside
         await bus.settle()
         assert inbox.done == list(range(50))
 

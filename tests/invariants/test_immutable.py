@@ -35,6 +35,7 @@ CHANGES: dict[str, Any] = {
     "root": bytes(16),
     "parent": bytes(16),
     "depth": 9,
+    "authors": ("somebody",),
     "expires_ns": 1 << 62,
     "stamp": bytes(20),
 }

@@ -77,7 +77,7 @@ class BusMachine(RuleBasedStateMachine):
         self.live: list[Taker] = []
         self.all: list[Taker] = []
         self.number = 0
-        self.expected = {"accepted": 0, "denied": 0, "failed": 0}
+        self.expected = {"accepted": 0, "denied": 0, "failed": 0, "recalled": 0}
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine to its end on the machine's own loop."""
@@ -180,11 +180,29 @@ class BusMachine(RuleBasedStateMachine):
             del taker.to_come[ending.number]
         ending.say.set_result(said)
         self.run(self.bus.settle())
+        self._recall()
+
+    def _recall(self) -> None:
+        """What waits while the planner may not publish ends when a worker takes it."""
+        if self.policy["agents"]["planner"]["roles"]:
+            return
+        for taker in self.live:
+            sub = taker.subscription
+            assert sub is not None
+            if len(taker.in_hand) == sub.spec.max_in_flight:
+                continue
+            held = {ending.number for ending in taker.in_hand}
+            held |= {delivery.message.body[0] for delivery in sub.delayed}
+            for number in set(taker.to_come) - held:
+                del taker.to_come[number]
+                taker.ended[number] = "recalled"
+                self.expected["recalled"] += 1
 
     @rule(seconds=st.sampled_from([0.1, 0.5, 2.0]))
     def wait(self, seconds: float) -> None:
         """Let time pass: redeliveries come back."""
         self.run(self.bus.advance(seconds))
+        self._recall()
 
     @rule(allowed=st.booleans())
     def change_policy(self, *, allowed: bool) -> None:

@@ -28,7 +28,7 @@ from bus.core.errors import (
     UnknownAgentError,
 )
 from bus.core.limits import REPLAY_REASONS_MAX
-from bus.core.outcome import Accepted, Denied, Dropped, Failed, Outcome, Rejected
+from bus.core.outcome import Accepted, Denied, Dropped, Failed, Held, Outcome, Rejected
 from bus.core.stats import Snapshot
 from bus.subscription import Delivery
 
@@ -231,6 +231,8 @@ def _told(outcome: Outcome) -> tuple[str, str]:
             return "allowed", ""
         case Denied():
             return "denied", "; ".join(outcome.reasons)
+        case Held():
+            return "held", outcome.reason
         case Dropped():
             return "dropped", f"{outcome.by}: {outcome.reason}"
         case Rejected():

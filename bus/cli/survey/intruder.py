@@ -22,7 +22,7 @@ from bus.core.decision import Decision
 from bus.core.errors import BusError, DeniedError
 from bus.core.limits import AUDIT_TAIL_MAX
 from bus.core.message import OCTETS, Message
-from bus.core.outcome import Accepted, Denied, Dropped, Failed, Outcome, Rejected
+from bus.core.outcome import Accepted, Denied, Dropped, Failed, Held, Outcome, Rejected
 from bus.core.stamp import KEY_BYTES_MIN, KeyRing
 from bus.subscription import Delivery, Subscription
 
@@ -171,6 +171,8 @@ def _told(agent: Agent, tried: str, outcome: Outcome) -> Attempt:
         case Denied():
             reason = "; ".join(outcome.reasons)
             return Attempt(agent.name, tried, True, "denied", reason)
+        case Held():
+            return Attempt(agent.name, tried, True, "held", outcome.reason)
         case Dropped():
             return Attempt(agent.name, tried, True, "dropped", outcome.reason)
         case Rejected() | Failed():

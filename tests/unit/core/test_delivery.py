@@ -41,6 +41,7 @@ def test_the_table_is_the_one_that_was_agreed() -> None:
         (ready, Event.REFUSE): State.DEAD,
         (ready, Event.EVICT): State.DEAD,
         (ready, Event.LAPSE): State.EXPIRED,
+        (ready, Event.RECALL): State.RECALLED,
         (flying, Event.ACK): State.ACKED,
         (flying, Event.NAK): State.RETURNED,
         (flying, Event.EXPIRE): State.RETURNED,

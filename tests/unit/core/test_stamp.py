@@ -44,6 +44,9 @@ def bit_flips(value: object) -> list[object]:
     if isinstance(value, str):
         flipped = (v for v in bit_flips(value.encode()) if isinstance(v, bytes))
         return [v.decode() for v in flipped if _is_text(v)]
+    if isinstance(value, tuple):
+        (text,) = value
+        return [*((other,) for other in bit_flips(text)), (), (text, text)]
     assert isinstance(value, dict)
     ((name, text),) = value.items()
     return [

@@ -202,11 +202,11 @@ def test_connecting_and_subscribing_are_kept_by_the_clock() -> None:
     now = [NOW_NS]
     asked = load_authorizer(data=policies.data(), now_ns=lambda: now[0])
     access = Access("subscribe", "worker", "acme", "tasks.*")
-    assert asked.admit(access).allow
-    assert asked.admit(access).cached
+    assert asked.admit_now(access).allow
+    assert asked.admit_now(access).cached
     now[0] += int(DECISION_ALLOW_TTL_S * S)
-    assert not asked.admit(access).cached
-    assert not asked.admit(Access("subscribe", "worker", "acme", "tasks.>")).allow
+    assert not asked.admit_now(access).cached
+    assert not asked.admit_now(Access("subscribe", "worker", "acme", "tasks.>")).allow
 
 
 def test_a_question_that_cannot_be_put_is_denied() -> None:
@@ -223,7 +223,7 @@ def test_a_question_that_cannot_be_put_is_denied() -> None:
         assert not asked.decide_now("publish", message(**changes)).allow
     unknown: Any = "delete"
     assert not asked.decide_now(unknown, message()).allow
-    assert not asked.admit(Access(unknown, "planner", "acme")).allow
+    assert not asked.admit_now(Access(unknown, "planner", "acme")).allow
     assert asked.decide_now("publish", message()).allow
 
 

@@ -50,6 +50,7 @@ def test_the_whole_document_is_as_described() -> None:
             "correlation": "c-1",
             "causation": "c-0",
             "depth": 2,
+            "authors": ["critic"],
             "root": bytes(16).hex(),
             "parent": bytes(range(1, 17)).hex(),
             "created_ns": fakes.NOW_NS,

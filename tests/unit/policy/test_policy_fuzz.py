@@ -173,8 +173,8 @@ def test_random_access_is_denied(
     authorizer: EmbeddedAuthorizer, sender: Any, tenant: Any, pattern: Any
 ) -> None:
     """To connect as nobody, or to subscribe to anything at all."""
-    assert not authorizer.admit(Access("connect", sender, tenant)).allow
-    denied = authorizer.admit(Access("subscribe", "intruder", "acme", pattern))
+    assert not authorizer.admit_now(Access("connect", sender, tenant)).allow
+    denied = authorizer.admit_now(Access("subscribe", "intruder", "acme", pattern))
     assert not denied.allow
     assert denied.reasons
 

@@ -49,6 +49,7 @@ few = st.fixed_dictionaries(
         "reply_to": st.sampled_from([None, "", "$INBOX.a"]),
         "body": st.sampled_from([b"", b"1", b"1234567890"]),
         "depth": st.integers(0, 4),
+        "authors": st.lists(st.sampled_from(["a", "b"]), max_size=2),
         "root": st.sampled_from([None, bytes(16)]),
         "expires_ns": st.sampled_from([None, 1, NOW_NS + 1]),
         "created_ns": st.sampled_from([0, NOW_NS]),
@@ -152,6 +153,7 @@ def test_a_field_the_rule_reads_is_always_in_the_key(tmp_path: Path) -> None:
         root=None,
         parent=None,
         depth=9,
+        authors=("other",),
         created_ns=1,
         expires_ns=None,
     )

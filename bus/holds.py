@@ -1,0 +1,160 @@
+"""What a decision obliges beyond the message itself: rates, and messages that are held.
+
+Rule: a held message is stamped, bounded in number, bytes and time, and leaves in one
+way: somebody takes it to release or refuse it, or its time is over and it is denied.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from bus.core.decision import Decision, Rate
+from bus.core.errors import NotHeldError, OverloadedError, ProcessingError
+from bus.core.limits import (
+    ERROR_CHARS_MAX,
+    HELD_BYTES_MAX,
+    HELD_MAX,
+    RATE_OBLIGATIONS_MAX,
+    RETRY_AFTER_S,
+)
+from bus.core.message import Message
+from bus.core.outcome import Held
+from bus.parts import Parts
+from bus.ports import Action, Processor, Timer
+from bus.routes import INVALID, Origin
+from bus.steps import EndedEarly
+
+_NS_PER_S: Final = 1_000_000_000
+
+
+class HeldMessage(msgspec.Struct, frozen=True, eq=False):
+    """A message that waits to be released, until `until_ns`, and why."""
+
+    message: Message
+    reason: str
+    until_ns: int
+    decision: Decision
+    origin: Origin
+    action: Action
+
+
+class Holds:
+    """Carries out rates and holds. `refused` is told of each that will never go on."""
+
+    def __init__(
+        self, parts: Parts, refused: Callable[[Message, tuple[str, ...]], None]
+    ) -> None:
+        self._parts = parts
+        self._refused = refused
+        self._limits: dict[Rate, Processor] = {}
+        self._held: dict[bytes, tuple[HeldMessage, Timer]] = {}
+        self._bytes = 0
+        self._released: set[bytes] = set()
+
+    @property
+    def kept(self) -> tuple[HeldMessage, ...]:
+        """Everything that is held, oldest first."""
+        return tuple(held for held, _ in self._held.values())
+
+    def carry(
+        self, message: Message, decision: Decision, origin: Origin, action: Action
+    ) -> None:
+        """Return if the message may go on now.
+
+        Raises:
+            OverloadedError: past a rate, or too much is held already.
+            EndedEarly: it is held.
+        """
+        if message.id in self._released:
+            return  # it has waited, and was counted, before
+        now_ns = self._parts.clock.now_ns()
+        for rate in decision.rates:
+            self._limit(rate).process(message, now_ns)
+        if decision.hold is None:
+            return
+        self._parts.validator.seal(message)
+        until_ns = now_ns + decision.hold.wait_ns
+        reason = decision.hold.reason
+        self._keep(HeldMessage(message, reason, until_ns, decision, origin, action))
+        raise EndedEarly(Held(message.id, reason, message.revision, until_ns))
+
+    def find(self, tenant: str, message_id: bytes) -> HeldMessage:
+        """Return what is held under an id in a tenant; raises `NotHeldError`."""
+        found = self._held.get(message_id)
+        if found is None or found[0].message.tenant != tenant:
+            raise NotHeldError(f"no message {message_id.hex()} is held")
+        return found[0]
+
+    def take(self, held: HeldMessage, *, release: bool) -> None:
+        """Let go of a message that is about to be released or refused.
+
+        Raises `NotHeldError` if somebody else was faster, or its time is over.
+        """
+        message_id = held.message.id
+        found = self._held.pop(message_id, None)
+        if found is None:
+            raise NotHeldError(f"message {message_id.hex()} is not held any more")
+        found[1].cancel()
+        self._bytes -= len(held.message.body)
+        if release:
+            self._released.add(message_id)
+
+    def done(self, held: HeldMessage, *, again: bool) -> None:
+        """Be told that a release is over; `again` keeps the message for another try."""
+        self._released.discard(held.message.id)
+        if again:
+            self._keep(held)
+
+    def refuse(self, held: HeldMessage, reasons: tuple[str, ...]) -> None:
+        """End a message that was taken, or whose time is over, as denied."""
+        message = held.message
+        route = held.origin.find(message.subject)
+        stats = route.stats if route else self._parts.counters.named(INVALID)
+        stats.denied += 1
+        self._parts.audit.append(
+            (
+                "denied",
+                self._parts.clock.now_ns(),
+                message.id,
+                message.tenant,
+                message.sender,
+                message.subject,
+                message.revision,
+                "; ".join(reasons)[:ERROR_CHARS_MAX],
+                message.stamp,
+            )
+        )
+        self._refused(message, reasons)
+
+    def end(self, reason: str) -> int:
+        """Deny everything that is held; return how many that were."""
+        kept = self.kept
+        for held in kept:
+            self.take(held, release=False)
+            self.refuse(held, (reason,))
+        return len(kept)
+
+    def _keep(self, held: HeldMessage) -> None:
+        size = len(held.message.body)
+        if len(self._held) >= HELD_MAX or self._bytes + size > HELD_BYTES_MAX:
+            raise OverloadedError("what is held", retry_after_s=RETRY_AFTER_S)
+        clock = self._parts.clock
+        left_ns = max(held.until_ns - clock.now_ns(), 0)
+        timer = clock.call_after(left_ns / _NS_PER_S, lambda: self._over(held))
+        self._held[held.message.id] = (held, timer)
+        self._bytes += size
+
+    def _over(self, held: HeldMessage) -> None:
+        self.take(held, release=False)
+        self.refuse(held, (f"held, and not released in time: {held.reason}",))
+
+    def _limit(self, rate: Rate) -> Processor:
+        known = self._limits.get(rate)
+        if known is None:
+            if len(self._limits) >= RATE_OBLIGATIONS_MAX:
+                raise ProcessingError(
+                    f"policy obliges more than {RATE_OBLIGATIONS_MAX} different rates"
+                )
+            known = self._limits[rate] = self._parts.limiter(rate)
+        return known

@@ -1,0 +1,139 @@
+"""What waits in a queue when the revision changes: policy is asked about it again.
+
+Rule: nothing is handed over under a revision that is no longer in force. A policy that
+cannot be asked keeps the message waiting; a policy that says no ends it as denied.
+"""
+
+import asyncio
+from typing import Final
+
+from bus.core.decision import Decision
+from bus.core.delivery import Event, advance
+from bus.core.errors import IllegalTransitionError, LimitExceededError
+from bus.core.limits import ERROR_CHARS_MAX, POLICY_RETRY_S
+from bus.core.outcome import Denied
+from bus.parts import Parts
+from bus.pipeline import Pipeline
+from bus.ports import Action
+from bus.settling import Settling
+from bus.steps import EndedEarly, bound, oblige
+from bus.subscription import Delivery
+
+_ACTIONS: Final[dict[str, Action]] = {
+    "publish": "publish",
+    "request": "request",
+    "reply": "reply",
+    "dead_letter": "dead_letter",
+}
+_NOT_POLICYS: Final = frozenset({"deadline", "unavailable", "malformed", "oversize"})
+
+
+class Recall:
+    """Brings deliveries under the revision in force, or ends them."""
+
+    def __init__(self, parts: Parts, pipeline: Pipeline, settling: Settling) -> None:
+        self._parts = parts
+        self._pipeline = pipeline
+        self._settling = settling
+
+    async def stands(self, delivery: Delivery) -> bool:
+        """Tell whether a delivery may be handed over; if not, it has ended.
+
+        Its stamp has been checked. Who is cancelled meanwhile puts it back.
+        """
+        sub = delivery.subscription
+        try:
+            while not sub.admitted and not sub.ended:
+                await sub.admission.next()
+            if delivery.decision.revision == sub.admitted:
+                return True
+            decision = await self._decided(delivery)
+        except asyncio.CancelledError:
+            if sub.ended:
+                self._settling.give_up(delivery, "its subscription ended")
+            else:
+                sub.put_back(delivery)
+            raise
+        refusal = await self._refusal(delivery, decision)
+        if refusal is None:
+            delivery.decision = decision
+            return True
+        self._end(delivery, decision.revision, refusal)
+        return False
+
+    async def _decided(self, delivery: Delivery) -> Decision:
+        """Return what policy says now; wait for as long as it cannot be asked."""
+        action = _action_of(delivery.decision)
+        while True:
+            decision = await self._parts.authorizer.decide(action, delivery.message)
+            if decision.fault not in _NOT_POLICYS:
+                return decision
+            await self._pause()
+
+    async def _refusal(self, delivery: Delivery, decision: Decision) -> str | None:
+        """Return why the message may not be delivered, or None; oblige it if it may."""
+        message = delivery.message
+        if not decision.allow:
+            return "; ".join(decision.reasons)
+        if decision.hold is not None:
+            return f"it would be held: {decision.hold.reason}"
+        try:
+            bound(message, decision)
+            await self._pipeline.may_answer_to(message)
+        except LimitExceededError as error:
+            return str(error)
+        except EndedEarly as ended:
+            return _reason(ended)
+        if decision.ttl_ns is not None or decision.redact_headers:
+            message = oblige(message, decision)
+            self._parts.validator.seal(message)
+            delivery.message = message
+        return None
+
+    def _end(self, delivery: Delivery, revision: str, refusal: str) -> None:
+        delivery.state = advance(delivery.state, Event.RECALL)
+        message, sub = delivery.message, delivery.subscription
+        sub.stats.recalled += 1
+        self._settling.desk.fault(delivery)
+        detail = (
+            f"{sub.name}: denied under revision {revision}, accepted under "
+            f"{delivery.decision.revision}: {refusal}"
+        )
+        self._parts.audit.append(
+            (
+                "recalled",
+                self._parts.clock.now_ns(),
+                message.id,
+                message.tenant,
+                message.sender,
+                message.subject,
+                revision,
+                detail[:ERROR_CHARS_MAX],
+                message.stamp,
+            )
+        )
+
+    async def _pause(self) -> None:
+        future = asyncio.get_running_loop().create_future()
+
+        def over() -> None:
+            if not future.done():
+                future.set_result(None)
+
+        timer = self._parts.clock.call_after(POLICY_RETRY_S, over)
+        try:
+            await future
+        finally:
+            timer.cancel()
+
+
+def _action_of(decision: Decision) -> Action:
+    if decision.action not in _ACTIONS:
+        raise IllegalTransitionError(f"{decision.action!r} let no message in")
+    return _ACTIONS[decision.action]
+
+
+def _reason(ended: EndedEarly) -> str:
+    if not isinstance(ended.outcome, Denied):
+        raise IllegalTransitionError(f"{ended.outcome!r} is not a denial")
+    return f"its replies: {ended.outcome.reason}"
