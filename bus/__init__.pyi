@@ -7,10 +7,12 @@ from bus.core.outcome import (
     Denied,
     Dropped,
     Failed,
+    Held,
     Outcome,
     Receipt,
     Rejected,
 )
+from bus.holds import HeldMessage
 from bus.letters import DeadLetter
 from bus.subscription import Delivery
 
@@ -20,11 +22,13 @@ __all__ = [
     "Delivery",
     "Settings",
     "DeadLetter",
+    "HeldMessage",
     "Message",
     "Priority",
     "Outcome",
     "Accepted",
     "Denied",
+    "Held",
     "Dropped",
     "Rejected",
     "Failed",

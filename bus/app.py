@@ -26,8 +26,9 @@ from bus.parts import Parts
 from bus.ports import Clock
 from bus.routes import Counters, Plan
 from policy import constitution, keys
-from policy.authorizer import EmbeddedAuthorizer, Keeping, load_authorizer
+from policy.authorizer import EmbeddedAuthorizer, load_authorizer
 from policy.compliance import ComplianceValidator
+from policy.keeping import Keeping
 from processors import registry
 from processors.stages.rate_limit import RateLimit, RateLimitOptions
 from processors.strategies.broadcast import Broadcast

@@ -16,9 +16,6 @@ import msgspec
 from bus.core.decision import Decision, Principal
 from bus.core.errors import UnknownAgentError
 from bus.core.limits import (
-    DECISION_ALLOW_TTL_S,
-    DECISION_DENY_TTL_S,
-    DECISIONS_CACHED_MAX,
     POLICY_SUGGESTIONS_SEARCHED_MAX,
 )
 from bus.core.message import Message
@@ -32,28 +29,11 @@ from policy.deps import Dependencies
 from policy.evaluation import EvaluationError
 from policy.fields import access_key, encode_key
 from policy.judging import Bench
+from policy.keeping import Keeping
 from policy.loading import ENTRY, Policy, PolicyFiles, PolicySource
 
 _NS_PER_S: Final = 1_000_000_000
 _DIGEST_BYTES: Final = 16
-# What encoding raises for a value that MessagePack or JSON cannot carry, and what the
-# lookup raises for an action that is none: the question cannot be put.
-_UNASKABLE: Final = (
-    AttributeError,
-    KeyError,
-    OverflowError,
-    RecursionError,
-    TypeError,
-    ValueError,
-)
-
-
-class Keeping(msgspec.Struct, frozen=True, kw_only=True):
-    """How many decisions are kept, and for how long."""
-
-    allow_ttl_s: float = DECISION_ALLOW_TTL_S
-    deny_ttl_s: float = DECISION_DENY_TTL_S
-    entries: int = DECISIONS_CACHED_MAX
 
 
 class EmbeddedAuthorizer:
@@ -129,7 +109,7 @@ class EmbeddedAuthorizer:
                 self._hits += 1
                 return found[0]
             return self._decide_message(action, key, message, message.created_ns)
-        except _UNASKABLE as error:
+        except obligations.UNASKABLE as error:
             return self._unaskable(error, action)
 
     async def decide(self, action: Action, message: Message) -> Decision:
@@ -137,7 +117,7 @@ class EmbeddedAuthorizer:
         try:
             key = self._policy.plan.key(message)
             return self._decide_message(action, key, message, self._now_ns())
-        except _UNASKABLE as error:
+        except obligations.UNASKABLE as error:
             return self._unaskable(error, action)
 
     async def admit(self, access: Access) -> Decision:
@@ -156,7 +136,7 @@ class EmbeddedAuthorizer:
                     access, _roles(policy, access.sender)
                 ),
             )
-        except _UNASKABLE as error:
+        except obligations.UNASKABLE as error:
             return self._unaskable(error, access.action)
 
     def stats(self) -> DecisionStats:
@@ -239,11 +219,7 @@ class EmbeddedAuthorizer:
         self._cache.store(action, key, (kept, now_ns + int(ttl_s * _NS_PER_S)))
 
     def _unaskable(self, error: Exception, action: str) -> Decision:
-        self._bench.faults.add("input")
-        reason = f"the question cannot be put to policy: {error!r}"
-        return obligations.denial(
-            reason, revision=self.revision, digest="", action=action, fault="input"
-        )
+        return self._bench.unaskable(error, revision=self.revision, action=action)
 
 
 def load_authorizer(

@@ -61,6 +61,14 @@ class Bench:
             self.faults.add(obligations.UNUSABLE)
         return made, policys_own
 
+    def unaskable(self, error: Exception, *, revision: str, action: str) -> Decision:
+        """Return the denial of a question that could not even be put."""
+        self.faults.add("input")
+        reason = f"the question cannot be put to policy: {error!r}"
+        return obligations.denial(
+            reason, revision=revision, digest="", action=action, fault="input"
+        )
+
     def excuse(
         self, error: EvaluationError, *, revision: str, digest: str, action: str
     ) -> Decision:

@@ -27,6 +27,16 @@ from bus.core.limits import (
 
 UNDEFINED: Final = "policy answered nothing (undefined)"
 UNUSABLE: Final = "unusable"  # the fault of an answer that is no decision
+# What encoding raises for a value that MessagePack or JSON cannot carry, and what the
+# lookup raises for an action that is none: the question cannot be put.
+UNASKABLE: Final = (
+    AttributeError,
+    KeyError,
+    OverflowError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 _NS_PER_S: Final = 1_000_000_000
 
 

@@ -164,6 +164,8 @@ POLICY_SUGGESTIONS_SEARCHED_MAX: Final = 1_000  # names compared for "did you me
 
 # Watching the policy files.
 POLICY_WATCH_S: Final = 1.0
+EVALUATIONS_WAITING_MAX: Final = 10_000  # different questions, to an awaited engine
+UNKNOWN_REVISION_TTL_S: Final = 1.0  # of what an engine without a revision answered
 POLICY_RETRY_S: Final = 1.0  # before an engine is asked again about what is queued
 
 # Benchmarks: what `assent bench` accepts.
@@ -300,3 +302,6 @@ DECISION_BACKOFF_S_MAX: Final = 60.0
 DECISION_RETRY_AFTER_S_MAX: Final = 300.0  # a collector that asks for more gets this
 DECISION_ANSWER_BYTES_MAX: Final = 64 << 10  # the rest of an answer is not read
 DECISION_TOKEN_BYTES_MAX: Final = 16_384
+
+# Areas of the policy library: past it the data is refused.
+POLICY_AREA_RULES_MAX: Final = 1_000  # names in one list of an area

@@ -31,8 +31,9 @@ from bus.routes import Counters, Plan
 from bus.subscription import Delivery, Subscription
 from bus.testing import TURNS, FakeClock, TestBus
 from policy import constitution, keys
-from policy.authorizer import EmbeddedAuthorizer, Keeping, load_authorizer
+from policy.authorizer import EmbeddedAuthorizer, load_authorizer
 from policy.compliance import ComplianceValidator
+from policy.keeping import Keeping
 from processors.strategies.broadcast import Broadcast
 from processors.strategies.direct import Direct
 from tests.fakes.busparts import ListAudit

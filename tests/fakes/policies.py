@@ -7,11 +7,12 @@ from typing import Any
 import msgspec
 
 from bus.core.message import Message
-from policy.authorizer import EmbeddedAuthorizer, Keeping, load_authorizer
+from policy.authorizer import EmbeddedAuthorizer, load_authorizer
 from policy.bundle import Bundle
 from policy.deps import Dependencies
 from policy.evaluation import Evaluator
 from policy.fields import InputPlan
+from policy.keeping import Keeping
 from policy.loading import Policy
 from tests.fakes.messages import NOW_NS
 

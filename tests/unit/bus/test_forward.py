@@ -8,7 +8,7 @@ import pytest
 
 from bus import Accepted, Denied, Message, Rejected
 from bus.core.errors import BusNotStartedError
-from policy.authorizer import Keeping
+from policy.keeping import Keeping
 from tests.fakes.buses import Inbox, PartsBus, data, tamper, totals, validator
 from tests.fakes.busparts import Stage, TappedStore
 

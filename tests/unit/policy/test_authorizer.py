@@ -10,7 +10,8 @@ import pytest
 from bus.core.errors import PolicyLoadError, UnknownAgentError
 from bus.core.limits import DECISION_ALLOW_TTL_S, DECISION_DENY_TTL_S
 from bus.ports import Access
-from policy.authorizer import EmbeddedAuthorizer, Keeping, load_authorizer
+from policy.authorizer import EmbeddedAuthorizer, load_authorizer
+from policy.keeping import Keeping
 from policy.obligations import UNDEFINED
 from tests.fakes import policies
 from tests.fakes.messages import NOW_NS
