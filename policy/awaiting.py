@@ -7,7 +7,7 @@ engine ever answers in this one's place.
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from itertools import islice
 from typing import Any, Final
 
@@ -49,9 +49,20 @@ class AwaitedPolicy(msgspec.Struct, frozen=True):
     revision: str
     engine: AwaitedEvaluator
     plan: InputPlan
-    agents: dict[str, Principal]
+    agents: Mapping[str, Principal]
     cacheable: bool
     told: bool
+
+
+class _Nobody:
+    """Stands for the engine before there is one."""
+
+    async def evaluate(self, rule: str, input_json: str) -> Answer:
+        del rule, input_json
+        raise EvaluationError("no policy is loaded yet", kind="unavailable")
+
+    async def close(self) -> None:
+        pass
 
 
 class AwaitingAuthorizer:
@@ -73,15 +84,25 @@ class AwaitingAuthorizer:
 
     def __init__(
         self,
-        policy: AwaitedPolicy,
+        agents: Mapping[str, Principal] | None = None,
         *,
         now_ns: Callable[[], int],
         spawn: Spawn,
         keeping: Keeping | None = None,
         overtaken: Callable[[], None] = lambda: None,
     ) -> None:
-        """Take a policy; `overtaken` is told when the engine answers under another."""
-        self._policy = policy
+        """Know `agents` already; everything is denied until a policy is `put`.
+
+        `overtaken` is told when the engine answers under another revision.
+        """
+        self._policy = AwaitedPolicy(
+            revision="",
+            engine=_Nobody(),
+            plan=InputPlan(None),
+            agents=agents or {},
+            cacheable=False,
+            told=False,
+        )
         self._now_ns = now_ns
         self._spawn = spawn
         self._keeping = Keeping() if keeping is None else keeping
