@@ -6,35 +6,23 @@ Rule: settings that cannot be honoured stop here, before anything runs.
 import asyncio
 import logging
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Self
 
-from bus.adapters.audit import FileAudit, MemoryAudit
+from bus import composing, policing
 from bus.adapters.clock import SystemClock
 from bus.adapters.stores.memory import MemoryStore
-from bus.adapters.usage import FileUsage, MemoryUsage
+from bus.adapters.usage import MemoryUsage
 from bus.client import BaseBus
-from bus.config import Settings, read_stamp_keys
-from bus.core.decision import Rate
-from bus.core.errors import ConfigurationError, PolicyLoadError
+from bus.config import Settings
+from bus.core.errors import PolicyLoadError, PolicyUnavailableError
 from bus.core.ids import IdSource
 from bus.core.limits import POLICY_WATCH_S
-from bus.core.subject import parse_pattern
-from bus.metering import UsageMeter
 from bus.parts import Parts
+from bus.policing import PolicyData
 from bus.ports import Clock
-from bus.routes import Counters, Plan
-from policy import constitution, keys
-from policy.authorizer import EmbeddedAuthorizer, load_authorizer
-from policy.compliance import ComplianceValidator
-from policy.keeping import Keeping
-from processors import registry
-from processors.stages.rate_limit import RateLimit, RateLimitOptions
+from bus.routes import Counters
 from processors.strategies.broadcast import Broadcast
-from processors.strategies.direct import Direct
-
-PolicyData = Mapping[str, Any] | Path | str
 
 _log: Final = logging.getLogger("assent")
 
@@ -44,7 +32,8 @@ class Bus(BaseBus):
 
     `policy_data` says who the agents are and what their roles may do: a mapping, or
     the path of a JSON or TOML file. Everything else comes from `settings`, whose
-    defaults keep the audit record in memory and make stamp keys for this run.
+    defaults decide in this process, keep the audit record in memory and make stamp
+    keys for this run.
 
     Raises:
         ConfigurationError: something in the settings cannot be honoured.
@@ -59,24 +48,26 @@ class Bus(BaseBus):
     ) -> None:
         self.settings = settings or Settings()
         clock = clock or SystemClock()
-        self.authorizer = _authorizer(self.settings, policy_data, clock)
-        data = self.settings.policy.data if policy_data is None else policy_data
-        self._on_disk = (
-            isinstance(data, str | Path) or self.settings.policy.folder is not None
+        self._policy = policing.governance(self.settings, policy_data, clock)
+        self._in_memory = not (
+            policy_data is None or isinstance(policy_data, str | Path)
         )
         self._reloading = asyncio.Lock()
         self.usage = MemoryUsage()
-        self.audit = _audit(self.settings, clock)
+        self.audit = composing.audit(self.settings, clock)
+        inner = self._policy.authorizer
+        self.decision_log = policing.decision_log(self.settings, inner, clock)
+        logged = self.decision_log
         parts = Parts(
-            authorizer=self.authorizer,
-            validator=_validator(self.settings),
+            authorizer=inner if logged is None else logged.authorizer,
+            validator=composing.validator(self.settings),
             store=MemoryStore(),
-            meter=_meter(self.settings, self.usage, clock),
+            meter=composing.meter(self.settings, self.usage, clock),
             audit=self.audit,
             clock=clock,
             ids=IdSource(os.urandom(8)),
-            plan=_plan(self.settings),
-            limiter=limiter,
+            plan=composing.plan(self.settings),
+            limiter=composing.limiter,
             counters=Counters([t.subject for t in self.settings.templates]),
             publish_wait_s=self.settings.bus.publish_wait_seconds,
             ack_wait_s=self.settings.bus.ack_wait_seconds,
@@ -89,56 +80,98 @@ class Bus(BaseBus):
         )
 
     async def reload_policy(self) -> str:
-        """Put the policy and data on disk in force; return the revision.
+        """Put the policy that is there now in force; return the revision.
 
-        Policy is asked again about every subscription; those that it no longer allows
-        end, and what waited for them becomes dead letters.
+        Policy is asked again about every subscription and about everything queued.
+        Subscriptions that it no longer allows end, and what waited for them becomes
+        dead letters; messages that it no longer allows are recalled.
 
         Raises:
-            PolicyLoadError: they were refused, and the revision in force stays.
+            PolicyLoadError, PolicyUnavailableError: it was refused, or could not be
+                had, and the revision in force stays.
         """
         async with self._reloading:  # one after the other: what was read last counts
+            before = self.revision
             try:
-                bundle = await asyncio.to_thread(self.authorizer.read)
-                self.authorizer.reload(bundle)
-            except PolicyLoadError as error:
+                await self._policy.renew()
+            except (PolicyLoadError, PolicyUnavailableError) as error:
                 self._host.notes.note("reload_refused", f"policy: {error}")
                 raise
-            if self._host.terms.revision != self.authorizer.revision:
-                self._host.terms.revision = self.authorizer.revision
-                self._host.notes.note("reloaded", f"policy {self.authorizer.revision}")
-                self.forget_changed()
-                ended = await self._host.roster.recheck()
-                if ended:
-                    _log.warning("%d subscriptions are no longer allowed", ended)
-            return self.authorizer.revision
+            if self.revision != before:
+                await self._changed()
+            return self.revision
+
+    async def _changed(self) -> None:
+        self._host.terms.revision = self.revision
+        self._follow()
+        self._host.notes.note("reloaded", f"policy {self.revision}")
+        self.forget_changed()
+        ended = await self._host.roster.recheck()
+        if ended:
+            _log.warning("%d subscriptions are no longer allowed", ended)
 
     async def __aenter__(self) -> Self:
-        """Start, and watch the policy files if the settings say so."""
-        await super().__aenter__()
-        if self.settings.policy.watch and self._on_disk:
+        """Start, and watch where policy comes from if the settings say so.
+
+        Raises what kept the policy from being put in force, or the logs from opening.
+        """
+        if self.decision_log is not None:
+            await self.decision_log.open()
+        try:
+            await self._policy.open(self._host.crew.start)
+            self._host.terms.revision = self.revision
+            self._follow()
+            await super().__aenter__()
+        except BaseException:
+            await self._end()
+            raise
+        if self.settings.policy.watch and not self._in_memory:
             self._host.crew.start(self._watch(), "assent policy watch")
         return self
 
+    async def close(self, *, drain: float | None = None) -> int:
+        """Take no more, finish what is under way, stop; see `BaseBus.close`."""
+        left = await super().close(drain=drain)
+        await self._end()
+        return left
+
+    async def _end(self) -> None:
+        await self._policy.close()
+        if self.decision_log is not None:
+            await self.decision_log.close()
+
     async def _watch(self) -> None:
-        """Reload when a file changes; a bundle that is refused is said once a change."""
+        """Reload on a change; a policy that is refused is said once a change."""
+        follow = getattr(self._policy, "follow", None)
+        if follow is not None:
+            await follow(self.reload_policy)
         while True:
             await asyncio.sleep(POLICY_WATCH_S)
-            if await asyncio.to_thread(self.authorizer.changed):
-                try:
+            try:
+                if await self._policy.changed():
                     await self.reload_policy()
-                except PolicyLoadError as error:
-                    _log.error("policy refused, %s stays: %s", self.revision, error)
+            except (PolicyLoadError, PolicyUnavailableError) as error:
+                _log.error("policy refused, %s stays: %s", self.revision, error)
 
     @property
     def revision(self) -> str:
         """The policy revision in force."""
-        return self.authorizer.revision
+        return self._policy.authorizer.revision
 
     @property
     def constitution(self) -> str:
         """The hash of the constitution in force."""
         return self._host.terms.constitution
+
+    @property
+    def authorizer(self) -> Any:
+        """What decides, without the decision log."""
+        return self._policy.authorizer
+
+    def _follow(self) -> None:
+        """Let the decision log mask by the rules of the policy in force."""
+        if self.decision_log is not None:
+            self.decision_log.follow(self._policy.bundle())
 
     def _standing(self) -> str:
         failure = self._host.failure
@@ -146,76 +179,11 @@ class Bus(BaseBus):
 
     def health(self) -> dict[str, tuple[bool, str]]:
         """Return each check by name: whether it holds, and a word on it."""
-        return {
+        checks = {
             "bus running": (self.running, self._standing()),
             "policy loaded": (True, f"revision {self.revision}"),
             "audit not stalled": self.audit.health(),
         }
-
-
-def _authorizer(
-    settings: Settings, policy_data: PolicyData | None, clock: Clock
-) -> EmbeddedAuthorizer:
-    data = settings.policy.data if policy_data is None else policy_data
-    if data is None and settings.policy.folder is None:
-        raise ConfigurationError(
-            "no policy data: nobody is known, so nobody may do anything; give "
-            "Bus(policy_data=...) or set policy.data to a JSON or TOML file"
-        )
-    return load_authorizer(
-        data=Path(data) if isinstance(data, str) else data,
-        policy_dir=settings.policy.folder,
-        now_ns=clock.now_ns,
-        keeping=Keeping(
-            allow_ttl_s=settings.policy.allow_ttl_seconds,
-            deny_ttl_s=settings.policy.deny_ttl_seconds,
-            entries=settings.policy.cache_entries,
-        ),
-    )
-
-
-def _validator(settings: Settings) -> ComplianceValidator:
-    file = settings.constitution.file
-    document = constitution.BUILT_IN if file is None else constitution.load(file)
-    secret = read_stamp_keys(settings.stamp)
-    ring = keys.generate() if secret is None else keys.parse_keys(secret.reveal())
-    return ComplianceValidator(document.hash, ring)
-
-
-def _audit(settings: Settings, clock: Clock) -> FileAudit | MemoryAudit:
-    if settings.audit.file is None:
-        return MemoryAudit(clock)
-    return FileAudit(
-        settings.audit.file,
-        clock,
-        head=settings.audit.head_file,
-        fsync_s=settings.audit.fsync_seconds,
-    )
-
-
-def _meter(settings: Settings, usage: MemoryUsage, clock: Clock) -> UsageMeter:
-    if settings.metering.file is None:
-        return UsageMeter([usage], clock)
-    run = os.urandom(8).hex()
-    return UsageMeter([usage, FileUsage(settings.metering.file, run)], clock)
-
-
-def limiter(rate: Rate) -> RateLimit:
-    """Return what carries out a rate that policy obliges."""
-    return RateLimit(
-        RateLimitOptions(per=rate.key, rate_per_s=rate.per_second, burst=rate.burst)
-    )
-
-
-def _plan(settings: Settings) -> Plan:
-    stages = []
-    for choice in settings.stages:
-        stage = registry.stage(choice.name, choice.options)
-        stages.append((tuple(map(parse_pattern, choice.subjects)), stage))
-    strategies = []
-    for choice in settings.strategies:
-        strategy = registry.strategy(choice.name, choice.options)
-        strategies += [
-            (parse_pattern(subject), strategy) for subject in choice.subjects
-        ]
-    return Plan(tuple(stages), tuple(strategies), Direct())
+        if self.decision_log is not None:
+            checks["decision log not stalled"] = self.decision_log.health()
+        return checks

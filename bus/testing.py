@@ -11,8 +11,9 @@ import itertools
 from collections.abc import Callable
 from typing import Final
 
-from bus.app import Bus, PolicyData
+from bus.app import Bus
 from bus.config import Settings
+from bus.policing import PolicyData
 
 START_NS: Final = 1_700_000_000_000_000_000
 TURNS: Final = 50  # of the loop, for what is under way to come to rest

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
-from bus.cli import audit, bench, config, demo, doctor, policy, replay, up
+from bus.cli import audit, bench, bundle, config, demo, doctor, policy, replay, up
 from bus.cli.output import (
     FAULT,
     INTERRUPTED,
@@ -24,6 +24,7 @@ COMMANDS: Final[tuple[Callable[[typer.Typer], None], ...]] = (
     demo.register,
     replay.register,
     policy.register,
+    bundle.register,
     config.register,
     audit.register,
     bench.register,

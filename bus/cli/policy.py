@@ -1,10 +1,11 @@
-"""`assent policy check|test|eval`: the rules, before anybody lives under them."""
+"""`assent policy`: the rules, before anybody lives under them, and what they decided."""
 
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from bus.cli import explaining, redeciding
 from bus.cli.output import (
     AsJson,
     ConfigFile,
@@ -44,8 +45,15 @@ def register(app: typer.Typer) -> None:
     add_group(
         app,
         "policy",
-        "Check, test or evaluate policy.",
-        {"check": check, "test": run_tests, "eval": evaluate},
+        "Check, test, evaluate, explain or replay policy.",
+        {
+            "check": check,
+            "test": run_tests,
+            "eval": evaluate,
+            "explain": explaining.explain,
+            "deps": explaining.deps,
+            "replay": redeciding.replay,
+        },
     )
 
 

@@ -6,6 +6,7 @@ file.
 
 from bus.config.loading import Loaded, load
 from bus.config.secrets import read_stamp_keys
-from bus.config.settings import Secret, Settings
+from bus.config.sections import Secret
+from bus.config.settings import Settings
 
 __all__ = ["Loaded", "Secret", "Settings", "load", "read_stamp_keys"]

@@ -11,13 +11,19 @@ from typing import Any, Final, get_origin, get_type_hints
 
 import msgspec
 
-from bus.config.settings import ChoiceSettings, Secret, Settings, TemplateSettings
+from bus.config.governing import BundleKeySettings
+from bus.config.sections import Secret
+from bus.config.settings import ChoiceSettings, Settings, TemplateSettings
 from bus.config.sources import Given, from_environment, from_file, from_flags
 from bus.core.document import DocumentError, parse_toml
 from bus.core.errors import BusError, ConfigurationError
 from bus.core.limits import CONFIG_BYTES_MAX
 from bus.core.suggest import hint
 
+_TABLES: Final[Mapping[str, type[msgspec.Struct]]] = {
+    "templates": TemplateSettings,
+    "bundle_keys": BundleKeySettings,
+}
 DEFAULT: Final = "default"
 _UNKNOWN_FIELD: Final = re.compile(r"unknown field `(?P<name>[^`]*)`")
 
@@ -148,7 +154,7 @@ def _readable(error: msgspec.ValidationError, key: str) -> str:
     found = _UNKNOWN_FIELD.search(str(error))
     if found is None:
         return str(error)
-    kind = TemplateSettings if key == "templates" else ChoiceSettings
+    kind = _TABLES.get(key, ChoiceSettings)
     return f"{error}{hint(found['name'], kind.__struct_fields__)}"
 
 

@@ -2,7 +2,8 @@
 
 import stat
 
-from bus.config.settings import Secret, StampSettings
+from bus.config.sections import Secret
+from bus.config.settings import StampSettings
 from bus.config.sources import read_bounded
 from bus.core.errors import KeyRingError
 from bus.core.limits import CONFIG_BYTES_MAX

@@ -8,57 +8,33 @@ from typing import Annotated, Any
 
 import msgspec
 
+from bus.config.governing import (
+    BundleKeySettings,
+    BundleSettings,
+    DecisionLogSettings,
+    IsolatedSettings,
+    OpaSettings,
+    PolicySettings,
+)
+from bus.config.sections import Name, Secret, Section, Wait
 from bus.core import subject as grammar
 from bus.core.limits import (
     ACK_WAIT_S,
     ACK_WAIT_S_MAX,
     AUDIT_FSYNC_S,
     CONFIG_STAGES_MAX,
-    DECISION_ALLOW_TTL_S,
-    DECISION_DENY_TTL_S,
-    DECISION_TTL_S_MAX,
-    DECISIONS_CACHED_MAX,
-    DECISIONS_CACHED_MAX_ALLOWED,
     DELIVERIES_MAX,
     DELIVERIES_MAX_ALLOWED,
     DRAIN_S,
+    KEYS_MAX,
     PUBLISH_WAIT_S,
     SETTING_WAIT_S_MAX,
     TEMPLATES_MAX,
 )
 
-Wait = Annotated[float, msgspec.Meta(ge=0, le=SETTING_WAIT_S_MAX)]
-Ttl = Annotated[float, msgspec.Meta(ge=0, le=DECISION_TTL_S_MAX)]
-Name = Annotated[str, msgspec.Meta(min_length=1)]
 Subjects = Annotated[
     tuple[str, ...], msgspec.Meta(min_length=1, max_length=CONFIG_STAGES_MAX)
 ]
-
-
-class Secret:
-    """A text that neither `repr`, `str` nor an error shows."""
-
-    __slots__ = ("_text",)
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def __repr__(self) -> str:
-        return "***"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and other.reveal() == self._text
-
-    def __hash__(self) -> int:
-        return hash(self._text)
-
-    def reveal(self) -> str:
-        """Return the text."""
-        return self._text
-
-
-class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of all sections: frozen, by keyword, nothing unknown."""
 
 
 class BusSettings(Section, frozen=True):
@@ -72,19 +48,6 @@ class BusSettings(Section, frozen=True):
     max_deliver: Annotated[int, msgspec.Meta(ge=1, le=DELIVERIES_MAX_ALLOWED)] = (
         DELIVERIES_MAX
     )
-
-
-class PolicySettings(Section, frozen=True):
-    """Where policy and its data are, and how long decisions are kept."""
-
-    data: Path | None = None
-    folder: Path | None = None
-    watch: bool = True
-    allow_ttl_seconds: Ttl = DECISION_ALLOW_TTL_S
-    deny_ttl_seconds: Ttl = DECISION_DENY_TTL_S
-    cache_entries: Annotated[
-        int, msgspec.Meta(ge=1, le=DECISIONS_CACHED_MAX_ALLOWED)
-    ] = DECISIONS_CACHED_MAX
 
 
 class ConstitutionSettings(Section, frozen=True):
@@ -128,7 +91,7 @@ class ChoiceSettings(Section, frozen=True):
 
     name: Name
     subjects: Subjects = (">",)
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = msgspec.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for pattern in self.subjects:
@@ -154,6 +117,10 @@ class Settings(Section, frozen=True):
 
     bus: BusSettings = BusSettings()
     policy: PolicySettings = PolicySettings()
+    isolated: IsolatedSettings = IsolatedSettings()
+    opa: OpaSettings = OpaSettings()
+    bundle: BundleSettings = BundleSettings()
+    decision_log: DecisionLogSettings = DecisionLogSettings()
     constitution: ConstitutionSettings = ConstitutionSettings()
     stamp: StampSettings = StampSettings()
     audit: AuditSettings = AuditSettings()
@@ -161,6 +128,9 @@ class Settings(Section, frozen=True):
     http: HttpSettings = HttpSettings()
     stages: Choices = ()
     strategies: Choices = ()
+    bundle_keys: Annotated[
+        tuple[BundleKeySettings, ...], msgspec.Meta(max_length=KEYS_MAX)
+    ] = ()
     templates: Annotated[
         tuple[TemplateSettings, ...], msgspec.Meta(max_length=TEMPLATES_MAX)
     ] = ()

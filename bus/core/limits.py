@@ -293,6 +293,7 @@ DECISION_LABELS_MAX: Final = 64
 DECISION_MASKS_MAX: Final = 1_024  # for one event; past it all of it is erased
 DECISION_FILE_BYTES: Final = 128 << 20  # then the file is turned over
 DECISION_FILES_KEPT: Final = 8  # of those turned over; the oldest is deleted, counted
+DECISION_FILES_KEPT_MAX: Final = 1_000
 DECISION_SPOOL_BYTES: Final = 1 << 30  # on disk for the collector; past it: no room
 DECISION_CHUNK_BYTES: Final = 1 << 20  # of one request, before gzip
 DECISION_UPLOAD_S: Final = 1.0  # a chunk that is not full waits for more events

@@ -15,8 +15,8 @@ import pytest
 from bus.adapters.audit import MemoryAudit
 from bus.adapters.stores.memory import MemoryStore
 from bus.adapters.usage import MemoryUsage
-from bus.app import limiter
 from bus.client import BaseBus
+from bus.composing import limiter
 from bus.config import Settings
 from bus.config.settings import BusSettings
 from bus.core.ids import IdSource

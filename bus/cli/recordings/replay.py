@@ -21,7 +21,8 @@ from bus.cli.recordings.defaults import receiver
 from bus.cli.recordings.formats import TIME_HEADER, Action
 from bus.cli.running import run_to_end
 from bus.config import Settings
-from bus.config.settings import AuditSettings, PolicySettings
+from bus.config.governing import PolicySettings
+from bus.config.settings import AuditSettings
 from bus.core.errors import (
     ConfigurationError,
     DeniedError,
@@ -32,7 +33,15 @@ from bus.core.outcome import Accepted, Denied, Dropped, Failed, Held, Outcome, R
 from bus.core.stats import Snapshot
 from bus.subscription import Delivery
 
-ENDINGS: Final = ("allowed", "denied", "dropped", "rejected", "failed", "not_let_in")
+ENDINGS: Final = (
+    "allowed",
+    "held",
+    "denied",
+    "dropped",
+    "rejected",
+    "failed",
+    "not_let_in",
+)
 _MORE: Final = "other reasons"
 
 
@@ -225,7 +234,9 @@ class _Player:
             self.reasons[reason] += 1
 
 
-def _told(outcome: Outcome) -> tuple[str, str]:
+def _told(  # noqa: PLR0911 - one return for each ending
+    outcome: Outcome,
+) -> tuple[str, str]:
     match outcome:
         case Accepted():
             return "allowed", ""

@@ -20,7 +20,8 @@ from bus.cli.survey.fleet import Fleet
 from bus.cli.survey.intruder import Attempt, Intruder
 from bus.cli.survey.work import Report
 from bus.config import Settings
-from bus.config.settings import AuditSettings, PolicySettings, TemplateSettings
+from bus.config.governing import PolicySettings
+from bus.config.settings import AuditSettings, TemplateSettings
 from bus.core.stats import Snapshot
 
 DATA: Final = Path(__file__).with_name("data.json")

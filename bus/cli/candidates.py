@@ -1,0 +1,34 @@
+"""A policy named by `--bundle`: a folder of rules, or a bundle, packed or not.
+
+Rule: a bundle's own data counts before that of the settings, and data named on the
+command line before both.
+"""
+
+from pathlib import Path
+
+from bus.cli import rules
+from bus.config import Settings
+from bus.core.errors import ConfigurationError
+from policy.bundle import DATA_NAMES, Bundle, Origin
+from policy.bundles.files import BundleFiles
+
+_MANIFEST = ".manifest"
+
+
+def read(bundle: str | None, data: str | None, given: Settings) -> Bundle:
+    """Read the policy that is meant; the settings' where none is named.
+
+    Raises:
+        PolicyLoadError: it is refused.
+        ConfigurationError: nothing says which policy, or where its data are.
+    """
+    if bundle is None:
+        return rules.origin(None, data, given).read()
+    place = Path(bundle)
+    if place.is_file() or (place / _MANIFEST).is_file():
+        if data is not None:
+            raise ConfigurationError(f"{place}: a bundle has its own data, not --data")
+        return BundleFiles((place,), {}).read()
+    if data is None and not any((place / name).exists() for name in DATA_NAMES):
+        return rules.origin(bundle, None, given).read()
+    return Origin(None if data is None else Path(data), place).read()

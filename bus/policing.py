@@ -1,0 +1,255 @@
+"""Settings become the policy of a bus. Below the composition root, and only for it.
+
+Rule: settings that do not go together, or that the engine chosen does not use, are
+refused with what to do; nothing set is left unheeded. What few need is imported where
+it is used: HTTP alone takes as long to import as all the rest.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from bus.config import Settings
+from bus.config.governing import BundleSettings, IsolatedSettings, OpaSettings
+from bus.core.errors import ConfigurationError
+from bus.ports import Authorizer, Clock
+from policy.authorizer import EmbeddedAuthorizer
+from policy.bundle import Bundle, Origin
+from policy.governance import Governance, InLoop
+from policy.keeping import Keeping
+from policy.loading import PolicyFiles, PolicySource
+
+PolicyData = Mapping[str, Any] | Path | str
+_NO_DATA: Final = (
+    "no policy data: nobody is known, so nobody may do anything; give "
+    "Bus(policy_data=...) or set policy.data to a JSON or TOML file"
+)
+
+
+def governance(
+    settings: Settings, policy_data: PolicyData | None, clock: Clock
+) -> Governance:
+    """Return the engine the settings choose, with its policy.
+
+    Raises:
+        ConfigurationError: it cannot be had, or settings of another engine are set.
+    """
+    chosen = settings.policy
+    keeping = Keeping(
+        allow_ttl_s=chosen.allow_ttl_seconds,
+        deny_ttl_s=chosen.deny_ttl_seconds,
+        entries=chosen.cache_entries,
+    )
+    if chosen.engine != "isolated":
+        _unused("isolated", settings.isolated, IsolatedSettings())
+    if chosen.engine == "opa":
+        from policy.opa.address import ServerAddress  # noqa: PLC0415 - slow, see above
+        from policy.opa.governance import AtServer  # noqa: PLC0415 - slow, see above
+
+        _refuse_files(settings, policy_data)
+        given = settings.opa
+        if given.url is None:
+            raise ConfigurationError(
+                "opa.url: policy.engine is opa, and no server is named"
+            )
+        address = ServerAddress(
+            url=given.url,
+            token=given.token,
+            ca_file=given.ca_file,
+            cert_file=given.cert_file,
+            key_file=given.key_file,
+            deadline_s=given.deadline_seconds,
+            connections=given.connections,
+        )
+        return AtServer(address, now_ns=clock.now_ns, keeping=keeping)
+    _unused("opa", settings.opa, OpaSettings())
+    source = policy_source(settings, policy_data, clock)
+    if chosen.engine == "embedded":
+        made = EmbeddedAuthorizer(source, now_ns=clock.now_ns, keeping=keeping)
+        return InLoop(source, made)
+    from policy.isolation.governance import InWorker  # noqa: PLC0415 - slow, see above
+    from policy.isolation.terms import Terms  # noqa: PLC0415 - slow, see above
+
+    terms = Terms(
+        deadline_s=settings.isolated.deadline_seconds,
+        wait_s=settings.isolated.wait_seconds,
+        memory_bytes=settings.isolated.memory_bytes,
+    )
+    return InWorker(source, terms, now_ns=clock.now_ns, keeping=keeping)
+
+
+def policy_source(
+    settings: Settings, policy_data: PolicyData | None, clock: Clock
+) -> PolicySource:
+    """Return where policy comes from: bundles, or files and data.
+
+    Raises:
+        ConfigurationError: neither is named, or both are.
+    """
+    given = settings.bundle
+    if not given.files and given.url is None:
+        _unused("bundle", given, BundleSettings())
+        if settings.bundle_keys:
+            raise ConfigurationError(
+                "bundle_keys: no bundle is checked with them; set bundle.files or "
+                "bundle.url"
+            )
+        return PolicyFiles(_origin(settings, policy_data))
+    _exclusive(settings, policy_data)
+    return _bundles(settings, clock)
+
+
+def _bundles(settings: Settings, clock: Clock) -> PolicySource:
+    from policy.bundles.files import BundleFiles  # noqa: PLC0415 - slow, see above
+    from policy.bundles.keys import (  # noqa: PLC0415 - slow, see above
+        VerificationKey,
+        read_pem,
+    )
+    from policy.bundles.lifecycle import Lifecycle  # noqa: PLC0415 - slow, see above
+
+    given = settings.bundle
+    public = {
+        key.id: VerificationKey(key.algorithm, read_pem(key.file), key.scope)
+        for key in settings.bundle_keys
+    }
+    lifecycle = None
+    if given.lifecycle_file is not None:
+        lifecycle = Lifecycle(given.lifecycle_file, now_ns=clock.now_ns)
+    if given.url is None:
+        return BundleFiles(given.files, public, lifecycle=lifecycle)
+    from policy.bundles.download import Remote  # noqa: PLC0415 - slow, see above
+    from policy.bundles.lastgood import LastGood  # noqa: PLC0415 - slow, see above
+    from policy.bundles.server import BundleServer  # noqa: PLC0415 - slow, see above
+
+    remote = Remote(
+        url=given.url,
+        token="" if given.token is None else given.token.reveal(),
+        ca_file=given.ca_file,
+        wait_s=given.wait_seconds,
+    )
+    kept = None if given.last_good_file is None else LastGood(given.last_good_file)
+    return BundleServer(
+        remote,
+        public,
+        last_good=kept,
+        lifecycle=lifecycle,
+        poll_s=given.poll_seconds,
+    )
+
+
+class LoggedDecisions(Protocol):
+    """The decision log of a bus, and the authorizer whose decisions are in it."""
+
+    @property
+    def authorizer(self) -> Authorizer:
+        """Decides, and logs."""
+
+    async def open(self) -> None:
+        """Start writing; raise `ConfigurationError` if the log cannot be kept."""
+
+    def follow(self, bundle: Bundle | None) -> None:
+        """Mask by the rules of these files from the next decision on."""
+
+    async def close(self) -> None:
+        """Write everything; what a collector has not taken stays on disk."""
+
+    def health(self) -> tuple[bool, str]:
+        """Tell whether decisions are written, and a word on it."""
+
+
+def decision_log(
+    settings: Settings, authorizer: Authorizer, clock: Clock
+) -> LoggedDecisions | None:
+    """Return the log of every decision, or None where none is kept.
+
+    Raises:
+        ConfigurationError: it cannot be kept as it is set.
+    """
+    given = settings.decision_log
+    if given.file is None and given.collector_url is None:
+        _unused("decision_log", given, type(given)())
+        return None
+    from policy.decisionlog import (  # noqa: PLC0415 - slow, see above
+        CollectorSettings,
+        FileSettings,
+        LogSettings,
+    )
+    from policy.decisionlog.logged import Logged  # noqa: PLC0415 - slow, see above
+
+    collector = None
+    if given.collector_url is not None:
+        if given.spool is None:
+            raise ConfigurationError(
+                "decision_log.spool: a collector needs a folder where decisions wait"
+            )
+        collector = CollectorSettings(
+            url=given.collector_url,
+            spool=given.spool,
+            spool_bytes=given.spool_bytes,
+            token_file=given.collector_token_file,
+            ca_file=given.collector_ca_file,
+        )
+    file = None
+    if given.file is not None:
+        file = FileSettings(
+            path=given.file, rotate_bytes=given.rotate_bytes, keep=given.keep
+        )
+    made = LogSettings(labels={"id": given.label}, file=file, collector=collector)
+    return Logged(made, authorizer, clock)
+
+
+def _refuse_files(settings: Settings, policy_data: PolicyData | None) -> None:
+    chosen = settings.policy
+    named = {
+        "policy_data": policy_data,
+        "policy.data": chosen.data,
+        "policy.folder": chosen.folder,
+        "policy.areas": chosen.areas or None,
+        "bundle.files": settings.bundle.files or None,
+        "bundle.url": settings.bundle.url,
+        "bundle_keys": settings.bundle_keys or None,
+    }
+    _refuse_beside("policy.engine is opa: the server has its own policy", named)
+
+
+def _origin(settings: Settings, policy_data: PolicyData | None) -> Origin:
+    chosen = settings.policy
+    data = chosen.data if policy_data is None else policy_data
+    if data is None and chosen.folder is None:
+        raise ConfigurationError(_NO_DATA)
+    given = Path(data) if isinstance(data, str) else data
+    return Origin(given, chosen.folder, chosen.areas)
+
+
+def _exclusive(settings: Settings, policy_data: PolicyData | None) -> None:
+    chosen, given = settings.policy, settings.bundle
+    named = {
+        "policy_data": policy_data,
+        "policy.data": chosen.data,
+        "policy.folder": chosen.folder,
+        "policy.areas": chosen.areas or None,
+    }
+    _refuse_beside("a bundle has its own policy and data", named)
+    if given.files and given.url is not None:
+        raise ConfigurationError("bundle.files and bundle.url are both set; unset one")
+    if given.files and (given.last_good_file or given.token or given.ca_file):
+        raise ConfigurationError(
+            "bundle.last_good_file, bundle.token and bundle.ca_file go with bundle.url"
+        )
+
+
+def _refuse_beside(why: str, named: Mapping[str, object]) -> None:
+    wrong = [name for name, value in named.items() if value is not None]
+    if wrong:
+        raise ConfigurationError(f"{why}; unset {', '.join(wrong)}")
+
+
+def _unused(section: str, given: Any, default: Any) -> None:
+    """Raise if anything of a section is set that nothing will heed."""
+    names: Iterable[str] = given.__struct_fields__
+    wrong = [n for n in names if getattr(given, n) != getattr(default, n)]
+    if wrong:
+        told = ", ".join(f"{section}.{name}" for name in wrong)
+        raise ConfigurationError(
+            f"{told}: set, and nothing uses it with these settings"
+        )

@@ -1,0 +1,85 @@
+"""The policy in force of one bus: an engine, where its policy comes from, and renewal.
+
+Rule: which engine answers is chosen once, and no other one ever answers in its place.
+A policy that is refused changes nothing; the one in force stays.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, Protocol
+
+from bus.ports import Authorizer
+from policy.authorizer import EmbeddedAuthorizer
+from policy.awaiting import Spawn
+from policy.bundle import Bundle
+from policy.evaluation import EvaluationError
+from policy.loading import PolicySource
+
+
+class Governance(Protocol):
+    """What the composition root needs of a policy, whatever its engine."""
+
+    @property
+    def authorizer(self) -> Authorizer:
+        """Decides."""
+
+    async def open(self, spawn: Spawn) -> None:
+        """Put the policy in force; `spawn` starts tasks that the bus ends.
+
+        Raises:
+            PolicyLoadError, EvaluationError: it cannot be.
+        """
+
+    async def changed(self) -> bool:
+        """Tell whether `renew` may put another revision in force."""
+
+    async def renew(self) -> None:
+        """Put in force what is there now.
+
+        Raises:
+            PolicyLoadError, EvaluationError: it is refused, or cannot be had; the one
+                in force stays.
+        """
+
+    def bundle(self) -> Bundle | None:
+        """Return the policy's files as they are in force, where they are here."""
+
+    async def close(self) -> None:
+        """End what was opened."""
+
+
+class InLoop:
+    """The embedded engine: made with the bus, asked in the loop."""
+
+    def __init__(self, source: PolicySource, authorizer: EmbeddedAuthorizer) -> None:
+        self._source = source
+        self.authorizer = authorizer
+
+    async def open(self, spawn: Spawn) -> None:
+        """Do nothing: the policy is in force since the bus was made."""
+
+    async def changed(self) -> bool:
+        """Tell whether the source has changed."""
+        return await asyncio.to_thread(self.authorizer.changed)
+
+    async def renew(self) -> None:
+        """Read and load what is there now; the policy goes over in one step."""
+        bundle = await asyncio.to_thread(self.authorizer.read)
+        await self.authorizer.renew(bundle)
+
+    def bundle(self) -> Bundle | None:
+        """Return the files in force."""
+        return self.authorizer.bundle
+
+    async def close(self) -> None:
+        """Do nothing."""
+
+
+def spawn_with(
+    spawned: Spawn | None, work: Coroutine[Any, Any, None], name: str
+) -> None:
+    """Start a task with what `Governance.open` was given."""
+    if spawned is None:
+        work.close()
+        raise EvaluationError("the bus has not started", kind="unavailable")
+    spawned(work, name)

@@ -1,0 +1,77 @@
+"""The isolated engine as the policy of a bus."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from policy import data as policy_data
+from policy.awaiting import AwaitedPolicy, AwaitingAuthorizer, Spawn
+from policy.bundle import Bundle
+from policy.governance import spawn_with
+from policy.isolation.loading import load
+from policy.isolation.terms import Terms
+from policy.keeping import Keeping
+from policy.loading import PolicySource
+
+
+class InWorker:
+    """The isolated engine: its policy is loaded and asked in a process of its own."""
+
+    def __init__(
+        self,
+        source: PolicySource,
+        terms: Terms,
+        *,
+        now_ns: Callable[[], int],
+        keeping: Keeping,
+    ) -> None:
+        """Read the policy's files: who the agents are is known from here on."""
+        self._source = source
+        self._terms = terms
+        self._bundle = source.read()
+        agents = policy_data.agents_of(self._bundle.data_name, self._bundle.data)
+        self._spawned: Spawn | None = None
+        self.authorizer = AwaitingAuthorizer(
+            agents, now_ns=now_ns, spawn=self._spawn, keeping=keeping
+        )
+
+    async def open(self, spawn: Spawn) -> None:
+        """Start the worker and load the policy there."""
+        self._spawned = spawn
+        self.authorizer.put(await self._loaded(self._bundle))
+
+    async def changed(self) -> bool:
+        """Tell whether the source has changed."""
+        revision = self.authorizer.revision
+        return await asyncio.to_thread(self._source.changed, revision)
+
+    async def renew(self) -> None:
+        """Load what is there now in another worker, then let the first one go."""
+        bundle = await asyncio.to_thread(self._source.read)
+        if bundle.revision == self.authorizer.revision:
+            return
+        was = self.authorizer.put(await self._loaded(bundle))
+        self._bundle = bundle
+        await was.engine.close()
+
+    def bundle(self) -> Bundle | None:
+        """Return the files in force."""
+        return self._bundle
+
+    async def close(self) -> None:
+        """End the worker; what is still asked is denied."""
+        await self.authorizer.close()
+
+    async def _loaded(self, bundle: Bundle) -> AwaitedPolicy:
+        made = await load(bundle, self._terms)
+        return AwaitedPolicy(
+            revision=made.revision,
+            engine=made.engine,
+            plan=made.plan,
+            agents=made.agents,
+            cacheable=not made.dependencies.volatile,
+            told=True,
+        )
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        spawn_with(self._spawned, work, name)
