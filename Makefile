@@ -41,8 +41,13 @@ check: $(VENV)/.installed ## style, types, import contracts; Rego where opa is t
 rego:
 	@echo "== check: opa fmt, check --strict, test"
 	@opa fmt --fail --list policy/rego
-	@opa check --strict policy/rego
-	@opa test policy/rego
+	@opa check --strict $(REGO)
+	@opa test $(REGO)
+	@for example in policy/rego/examples/*/; do \
+		opa check --strict $$example && opa test $$example || exit 1; done
+
+# An example is a policy of its own, with the entry rule that the library has too.
+REGO := $(filter-out policy/rego/examples/,$(wildcard policy/rego/*/))
 
 bench: $(VENV)/.installed-bench ## Assent beside its peers and the floor, as ratios
 	@echo "== bench: python -m benchmarks"

@@ -9,7 +9,6 @@ from bus.core.codec import decoder
 from bus.core.decision import Principal
 from bus.core.errors import (
     BusNotStartedError,
-    DeniedError,
     MalformedMessageError,
     ProtocolError,
     UnavailableError,
@@ -22,9 +21,9 @@ from bus.core.limits import (
     REQUEST_TIMEOUT_S,
 )
 from bus.core.message import EVENT, Message
-from bus.core.outcome import Denied, Failed, Outcome
+from bus.core.outcome import Failed, Outcome
 from bus.core.validation import check_seconds
-from bus.draft import NO_OPTIONS, NORMAL, Author, Extras, Options, draft, stub
+from bus.draft import NO_OPTIONS, NORMAL, Extras, Options, draft, stub
 from bus.host import Host
 from bus.inquiries import Inquiries, MalformedRequestError
 from bus.member import Member
@@ -46,7 +45,6 @@ class Agent(Member):
         super().__init__(host, principal, admitted=admitted)
         self._broadcast = Origin(self._origin.routes, self._origin.usage, broadcast)
         self._ingest = host.pipeline.ingest
-        self._author = Author(host.terms, principal)
         self._wait_s = host.parts.publish_wait_s
         self._inquiries = Inquiries(host, self._author, self._origin)
 
@@ -290,17 +288,6 @@ class Agent(Member):
             raise UsageError(f"{subscription.name} is not {self.name}'s to end")
         drain_s = check_seconds("drain", drain, DRAIN_S_MAX)
         return await self._host.detach(subscription, drain_s)
-
-    async def _connect_first(
-        self, publish: Callable[[], Awaitable[Outcome]], subject: object
-    ) -> Outcome:
-        self._host.require_open()
-        try:
-            await self.connected()
-        except DeniedError as error:
-            stubbed = stub(self._author, subject)
-            return Denied(stubbed.id, error.reasons, error.revision)
-        return await publish()
 
     async def _reject(self, subject: object, error: ProtocolError) -> Outcome:
         message = stub(self._author, subject)

@@ -131,10 +131,9 @@ def draft(
 
 
 def authors_after(parent: Message) -> tuple[str, ...]:
-    """Return whose messages led to one that `parent` caused."""
-    if parent.sender in parent.authors:
-        return parent.authors
-    return (*parent.authors, parent.sender)
+    """Return whose messages led to one that `parent` caused: each by its latest one."""
+    sender = parent.sender
+    return (*(author for author in parent.authors if author != sender), sender)
 
 
 def check_reply_to(subject: str, author: Author) -> None:

@@ -3,10 +3,13 @@
 Rule: nothing of an agent's is carried out before policy has let it connect.
 """
 
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from bus.core.decision import Principal
-from bus.core.outcome import Outcome
+from bus.core.errors import DeniedError
+from bus.core.outcome import Denied, Outcome
+from bus.draft import Author, stub
 from bus.host import Host
 from bus.ports import Access
 
@@ -26,6 +29,7 @@ class Member:
         # let the agent connect.
         self._door: Host | Door = host if admitted else Door()
         self._principal = principal
+        self._author = Author(host.terms, principal)
         self._origin = host.origin(principal.tenant, principal.id)
 
     @property
@@ -79,3 +83,14 @@ class Member:
             access = Access("connect", self.name, self.tenant)
             await self._host.notes.admit(access)
             self._door = self._host
+
+    async def _connect_first(
+        self, publish: Callable[[], Awaitable[Outcome]], subject: object
+    ) -> Outcome:
+        self._host.require_open()
+        try:
+            await self.connected()
+        except DeniedError as error:
+            stubbed = stub(self._author, subject)
+            return Denied(stubbed.id, error.reasons, error.revision)
+        return await publish()

@@ -99,19 +99,25 @@ def policy_source(
     return _bundles(settings, clock)
 
 
-def _bundles(settings: Settings, clock: Clock) -> PolicySource:
-    from policy.bundles.files import BundleFiles  # noqa: PLC0415 - slow, see above
+def bundle_keys(settings: Settings) -> Mapping[str, Any]:
+    """Return the public keys of bundles by id; raise `ConfigurationError` for a bad one."""
     from policy.bundles.keys import (  # noqa: PLC0415 - slow, see above
         VerificationKey,
         read_pem,
     )
-    from policy.bundles.lifecycle import Lifecycle  # noqa: PLC0415 - slow, see above
 
-    given = settings.bundle
-    public = {
+    return {
         key.id: VerificationKey(key.algorithm, read_pem(key.file), key.scope)
         for key in settings.bundle_keys
     }
+
+
+def _bundles(settings: Settings, clock: Clock) -> PolicySource:
+    from policy.bundles.files import BundleFiles  # noqa: PLC0415 - slow, see above
+    from policy.bundles.lifecycle import Lifecycle  # noqa: PLC0415 - slow, see above
+
+    given = settings.bundle
+    public = bundle_keys(settings)
     lifecycle = None
     if given.lifecycle_file is not None:
         lifecycle = Lifecycle(given.lifecycle_file, now_ns=clock.now_ns)

@@ -41,6 +41,7 @@ class EmbeddedAuthorizer:
 
     __slots__ = (
         "_bench",
+        "_bundle",
         "_cache",
         "_evictions",
         "_hits",
@@ -65,13 +66,19 @@ class EmbeddedAuthorizer:
         self._hits = self._misses = self._evictions = 0
         self._bench = Bench()
         self._cache = DecisionCache(self._keeping.entries)
-        self._policy = source.build(source.read())
+        self._bundle = source.read()
+        self._policy = source.build(self._bundle)
         self._routed = self._policy.plan.routed
 
     @property
     def revision(self) -> str:
         """The revision in force."""
         return self._policy.revision
+
+    @property
+    def bundle(self) -> Bundle:
+        """The files in force."""
+        return self._bundle
 
     @property
     def dependencies(self) -> Dependencies:
@@ -167,13 +174,19 @@ class EmbeddedAuthorizer:
         Raises:
             PolicyLoadError: it is refused; the revision in force stays.
         """
-        policy = self._source.build(self.read() if bundle is None else bundle)
+        given = self.read() if bundle is None else bundle
+        policy = self._source.build(given)
+        self._bundle = given
         if policy.revision != self.revision:
             self._evictions += self._cache.evictions
             self._cache = DecisionCache(self._keeping.entries)
         self._policy = policy
         self._routed = policy.plan.routed
         return policy.revision
+
+    async def renew(self, bundle: Bundle) -> None:
+        """Do as `reload`."""
+        self.reload(bundle)
 
     def _decide_message(
         self, action: Action, key: bytes, message: Message, now_ns: int

@@ -15,7 +15,7 @@ import msgspec
 
 from bus.core.errors import PolicyLoadError
 from bus.core.limits import POLICY_DATA_BYTES_MAX, POLICY_FILES_MAX
-from policy import data as policy_data, source
+from policy import areas, data as policy_data, source
 from policy.source import Source
 
 BUILT_IN: Final = Path(__file__).with_name("rego") / "assent"
@@ -28,12 +28,17 @@ Fingerprint = tuple[tuple[str, int, int, int], ...]
 
 
 class Bundle(msgspec.Struct, frozen=True):
-    """Policies and data as they were read together; `data_name` is for errors."""
+    """Policies and data as they were read together; `data_name` is for errors.
+
+    `declared` is the revision that a bundle's manifest gives itself. It is shown beside
+    the revision and never instead of it: two contents may declare the same.
+    """
 
     sources: tuple[Source, ...]
     data: Mapping[str, Any]
     data_name: str
     built_in: bool
+    declared: str = ""
 
     @property
     def data_json(self) -> str:
@@ -41,21 +46,28 @@ class Bundle(msgspec.Struct, frozen=True):
         return msgspec.json.encode(self.data, order="deterministic").decode()
 
     @property
-    def revision(self) -> str:
-        """16 hex digits of SHA-256 over all names, texts and data."""
+    def digest(self) -> str:
+        """64 hex digits of SHA-256 over all names, texts and data."""
         files = sorted((file.name, file.text) for file in self.sources)
         content = msgspec.msgpack.encode((files, self.data_json))
-        return hashlib.sha256(content).hexdigest()[:_REVISION_CHARS]
+        return hashlib.sha256(content).hexdigest()
+
+    @property
+    def revision(self) -> str:
+        """The first 16 digits of the digest: enough to name it, not to vouch for it."""
+        return self.digest[:_REVISION_CHARS]
 
 
 class Origin(msgspec.Struct, frozen=True):
     """Where a bundle comes from: a folder or the built-in policy, and the data.
 
     `data` is a file, the data itself, or None for `data.json|toml` in the folder.
+    `areas` of the library join the built-in policy; a folder has its own rules.
     """
 
     data: Mapping[str, Any] | Path | None = None
     folder: Path | None = None
+    areas: tuple[str, ...] = ()
 
     def read(self) -> Bundle:
         """Read all of it.
@@ -64,12 +76,17 @@ class Origin(msgspec.Struct, frozen=True):
             PolicyLoadError: something is missing, past a bound, or not valid.
         """
         folder = self.folder or BUILT_IN
-        sources = tuple(read_folder(folder))
+        sources = list(read_folder(folder))
+        for place in self._area_folders():
+            sources += (
+                Source(f"{place.name}/{file.name}", file.text)
+                for file in read_folder(place)
+            )
         name, found = self._data(folder)
-        bundle = Bundle(sources, found, name, built_in=self.folder is None)
-        if bundle.built_in:
-            policy_data.check_built_in(name, found)
-        return bundle
+        if self.folder is None:
+            found = areas.completed(found, self.areas)
+            areas.check_data(name, found, self.areas)
+        return Bundle(tuple(sources), found, name, built_in=self.folder is None)
 
     def fingerprint(self) -> Fingerprint:
         """Return what changes when a file is written, without reading one.
@@ -78,12 +95,25 @@ class Origin(msgspec.Struct, frozen=True):
             PolicyLoadError: as for `files_of`.
         """
         folder = self.folder or BUILT_IN
-        paths = list(files_of(folder))
+        paths = [*files_of(folder)]
+        for place in self._area_folders():
+            paths += files_of(place)
+        paths += areas.data_files(self.areas)
         if isinstance(self.data, Path):
             paths.append(self.data)
         else:
             paths += [folder / name for name in DATA_NAMES]
         return tuple(_stamped(path) for path in paths)
+
+    def _area_folders(self) -> list[Path]:
+        if self.areas and self.folder is not None:
+            raise PolicyLoadError(
+                "areas join the built-in policy only: copy the folders of the areas "
+                f"{', '.join(self.areas)} into your own",
+                file=str(self.folder),
+            )
+        areas.check_names(self.areas)
+        return areas.folders(self.areas)
 
     def _data(self, folder: Path) -> tuple[str, dict[str, Any]]:
         if isinstance(self.data, Mapping):

@@ -74,6 +74,8 @@ class Role(_Strict, frozen=True):
     publish: list[Grant] = []
     request: list[Grant] = []
     subscribe: list[str] = []
+    cooldown: list[str] = []
+    release: list[str] = []
     limits: Limits = Limits()
     ttl_seconds: Annotated[float, Meta(gt=0, le=TTL_S_MAX)] | UnsetType = UNSET
     redact_headers: Annotated[list[str], Meta(max_length=HEADERS_MAX)] = []
@@ -200,10 +202,16 @@ def _problems_of_role(place: str, role: Role) -> Iterator[tuple[str, str]]:
                 if kind not in MESSAGE_TYPES:
                     near = hint(kind, MESSAGE_TYPES)
                     yield f"{place}.{action}", f"unknown message type {kind!r}{near}"
-    for pattern in role.subscribe:
-        yield from _wrong(f"{place}.subscribe", lambda p=pattern: parse_pattern(p))
-        if pattern.startswith("$") and not pattern.startswith(DEAD_PREFIX):
-            yield f"{place}.subscribe", f"{pattern!r} belongs to the bus"
+    for action in ("subscribe", "cooldown", "release"):
+        for pattern in getattr(role, action):
+            yield from _problems_of_pattern(f"{place}.{action}", pattern)
+
+
+def _problems_of_pattern(place: str, pattern: str) -> Iterator[tuple[str, str]]:
+    yield from _wrong(place, lambda: parse_pattern(pattern))
+    dead = place.endswith(".subscribe") and pattern.startswith(DEAD_PREFIX)
+    if pattern.startswith("$") and not dead:
+        yield place, f"{pattern!r} belongs to the bus"
 
 
 def _wrong(place: str, check: Any) -> Iterator[tuple[str, str]]:

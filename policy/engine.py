@@ -10,6 +10,7 @@ import threading
 from collections.abc import Sequence, Set as AbstractSet
 from typing import Any, Final
 
+import msgspec
 import regorus  # type: ignore[import-untyped]  # it ships no type information
 
 from bus.core.errors import PolicyLoadError, UsageError
@@ -26,8 +27,11 @@ from policy.source import Source
 PRINT: Final = "print"
 _UNDEFINED: Final = '"<undefined>"'
 _PLACE: Final = re.compile(
-    r"--> (?P<file>.+?):(?P<line>\d+):\d+\n.*?error: ", re.DOTALL
+    r"--> (?P<file>.+?):(?P<line>\d+):(?P<column>\d+)\n(?P<shown>.*?)error: ",
+    re.DOTALL,
 )
+_SHOWN: Final = re.compile(r"^\d+ \| (?P<text>.*)$", re.MULTILINE)
+_SHOWN_CHARS: Final = 40  # of the offending line, on either side of the column
 _STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 
@@ -85,6 +89,24 @@ class Engine:
         self._accept(input_json)
         answer: str = self._run(lambda: self._engine.eval_query_as_json(text))
         return answer
+
+    def trace(
+        self, rule: str, input_json: str
+    ) -> tuple[str | None, dict[str, frozenset[int]]]:
+        """Evaluate as `evaluate` does, and return which lines of each file were run.
+
+        A line that was run need not have been true. Raises as `evaluate`.
+        """
+        self._check_thread()
+        self._engine.clear_coverage_data()
+        self._engine.set_enable_coverage(True)
+        try:
+            answer = self.evaluate(rule, input_json)
+            report = self._run(self._engine.get_coverage_report_as_json)
+        finally:
+            self._engine.set_enable_coverage(False)
+        files = msgspec.json.decode(report)["files"]
+        return answer, {file["path"]: frozenset(file["covered"]) for file in files}
 
     def prints(self) -> list[str]:
         """Return what `print` wrote since the last call."""
@@ -160,6 +182,7 @@ def _load(file: str, call: Any) -> Any:
         if not _is_fault(error):
             raise
         told_file, line, reason = _told(error)
+        reason += _column(str(error))
         raise PolicyLoadError(reason, file=told_file or file, line=line) from None
 
 
@@ -177,3 +200,15 @@ def _told(error: BaseException) -> tuple[str, int, str]:
     if found is None:
         return "", 0, text[:ERROR_CHARS_MAX]
     return found["file"], int(found["line"]), text[found.end() :][:ERROR_CHARS_MAX]
+
+
+def _column(text: str) -> str:
+    """Return where on its line a file is wrong, with what stands there."""
+    found = _PLACE.search(text)
+    if found is None:
+        return ""
+    column = int(found["column"])
+    shown = _SHOWN.search(found["shown"])
+    line = "" if shown is None else shown["text"]
+    near = line[max(column - _SHOWN_CHARS, 0) : column + _SHOWN_CHARS].strip()
+    return f" (column {column}: {near})" if near else f" (column {column})"

@@ -58,7 +58,7 @@ class Bench:
             answer, revision=revision, digest=digest, action=action
         )
         if not policys_own:
-            self.faults.add(obligations.UNUSABLE)
+            self.faults.add(made.fault)
         return made, policys_own
 
     def unaskable(self, error: Exception, *, revision: str, action: str) -> Decision:

@@ -102,6 +102,7 @@ def sample_message(tenant: str, action: str) -> dict[str, Any]:
         "root": None,
         "parent": None,
         "created_ns": 1,
+        "created_minute": 0,
         "expires_ns": None,
     }
 

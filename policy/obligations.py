@@ -17,6 +17,8 @@ from bus.core.limits import (
     HOLD_S_MAX,
     LINEAGE_DEPTH_MAX,
     PAYLOAD_BYTES_MAX,
+    POLICY_ANSWER_BYTES_MAX,
+    POLICY_NESTING_MAX,
     POLICY_OBLIGATIONS_MAX,
     POLICY_REASONS_MAX,
     RATE_BURST_MAX,
@@ -24,9 +26,11 @@ from bus.core.limits import (
     RATE_PER_S_MIN,
     TTL_S_MAX,
 )
+from policy.engine import depth
 
 UNDEFINED: Final = "policy answered nothing (undefined)"
 UNUSABLE: Final = "unusable"  # the fault of an answer that is no decision
+OVERSIZE: Final = "oversize"  # that of one past a bound, whichever engine gave it
 # What encoding raises for a value that MessagePack or JSON cannot carry, and what the
 # lookup raises for an action that is none: the question cannot be put.
 UNASKABLE: Final = (
@@ -171,8 +175,16 @@ def decision(
     """Return the decision that `answer` stands for, and whether policy itself made it.
 
     `answer` is the JSON of {"allow", "reasons", "obligations"}. Where it is anything
-    else, or obliges what is not known, the decision denies and is not policy's.
+    else, past a bound, or obliges what is not known, the decision denies and is not
+    policy's.
     """
+    past = _past_bound(answer)
+    if past is not None:
+        reason = f"{OVERSIZE}: policy answered {past}"
+        denied = denial(
+            reason, revision=revision, digest=digest, action=action, fault=OVERSIZE
+        )
+        return denied, False
     try:
         told = _decode(answer)
     except (msgspec.MsgspecError, RecursionError) as error:
@@ -205,6 +217,15 @@ def decision(
         action=action,
     )
     return made, True
+
+
+def _past_bound(answer: str) -> str | None:
+    """Return the bound that an answer is past, in words."""
+    if len(answer.encode()) > POLICY_ANSWER_BYTES_MAX:
+        return f"more than {POLICY_ANSWER_BYTES_MAX} bytes"
+    if depth(answer) > POLICY_NESTING_MAX:
+        return f"something nested deeper than {POLICY_NESTING_MAX}"
+    return None
 
 
 def _unusable(reason: str, revision: str, digest: str, action: str) -> Decision:

@@ -6,6 +6,7 @@ command line before both.
 
 from pathlib import Path
 
+from bus import policing
 from bus.cli import rules
 from bus.config import Settings
 from bus.core.errors import ConfigurationError
@@ -13,6 +14,15 @@ from policy.bundle import DATA_NAMES, Bundle, Origin
 from policy.bundles.files import BundleFiles
 
 _MANIFEST = ".manifest"
+
+
+def logs(given: Settings) -> list[Path]:
+    """Return the files of the decision log in the settings, the newest first."""
+    file, keep = given.decision_log.file, given.decision_log.keep
+    if file is None:
+        return []
+    turned = [file.with_name(f"{file.name}.{n}") for n in range(1, keep + 1)]
+    return [place for place in (file, *turned) if place.exists()]
 
 
 def read(bundle: str | None, data: str | None, given: Settings) -> Bundle:
@@ -28,7 +38,7 @@ def read(bundle: str | None, data: str | None, given: Settings) -> Bundle:
     if place.is_file() or (place / _MANIFEST).is_file():
         if data is not None:
             raise ConfigurationError(f"{place}: a bundle has its own data, not --data")
-        return BundleFiles((place,), {}).read()
+        return BundleFiles((place,), policing.bundle_keys(given)).read()
     if data is None and not any((place / name).exists() for name in DATA_NAMES):
         return rules.origin(bundle, None, given).read()
     return Origin(None if data is None else Path(data), place).read()

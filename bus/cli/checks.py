@@ -103,16 +103,19 @@ def _stamp_keys(settings: Settings) -> str:
 
 
 def _policy(settings: Settings) -> Check:
-    from bus.adapters.clock import SystemClock  # noqa: PLC0415 - slow, not always needed
-    from policy.authorizer import load_authorizer  # noqa: PLC0415 - as above
+    from bus import policing  # noqa: PLC0415 - slow, not always needed
+    from bus.adapters.clock import SystemClock  # noqa: PLC0415 - as above
 
-    data, folder = settings.policy.data, settings.policy.folder
-    if data is None and folder is None:
+    given, bundle = settings.policy, settings.bundle
+    named = (given.data, given.folder, bundle.url, *bundle.files)
+    if given.engine != "opa" and not any(named):
         text = "no policy data: nobody is known; set policy.data to a file"
         return Check("policy", "missing", text)
 
     def load() -> str:
-        made = load_authorizer(data=data, policy_dir=folder, now_ns=SystemClock.now_ns)
-        return f"revision {made.revision}"
+        made = policing.governance(settings, None, SystemClock())
+        files = made.bundle()
+        told = "the server's own" if files is None else f"revision {files.revision}"
+        return f"{told}, engine {given.engine}"
 
     return attempt("policy", load)

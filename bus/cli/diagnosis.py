@@ -15,7 +15,8 @@ from bus.core.errors import BusError
 
 TURNS: Final = 1_000
 BINARIES: Final = {
-    "opa": "checks Rego and serves policy: see openpolicyagent.org/docs",
+    "opa": "checks Rego, and serves policy.engine = opa: "
+    "go install github.com/open-policy-agent/opa@v1.9.0",
     "nats-server": "for more than one machine: see docs.nats.io/running-a-nats-service",
     "prometheus": "scrapes /metrics: see prometheus.io/download",
     "promtool": "checks metrics: comes with prometheus",

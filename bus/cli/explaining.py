@@ -65,19 +65,21 @@ def explain(  # noqa: PLR0913 - one parameter for each option
 ) -> None:
     """Show the rules that decided on a message, and the input that they read.
 
-    A message is looked up in --log. Exit code 1 if a decision cannot be explained.
+    A message is looked up in --log, or in the log of the settings. Exit code 1 if a decision cannot be explained.
     """
     from bus.cli import candidates, rules  # noqa: PLC0415 - see bus.cli
     from policy import explain as explaining  # noqa: PLC0415 - as above
 
+    settings = rules.settings(config, flags)
+    logs = logs or candidates.logs(settings)
     _check(message_id, input_file, logs)
-    policy = candidates.read(bundle, data, rules.settings(config, flags))
+    policy = candidates.read(bundle, data, settings)
     if input_file is not None:
         text = _normal(rules.input_text(input_file))
         told = [{"explanation": explaining.Explainer(policy).explain(text)}]
         problems: list[str] = []
     else:
-        told, problems = _of_message(policy, message_id or "", logs or ())
+        told, problems = _of_message(policy, message_id or "", logs)
     document = {"ok": not problems, "problems": problems, "explanations": told}
     emit(document, lambda: _show(told), as_json=as_json)
     for problem in problems:
@@ -119,7 +121,9 @@ def _check(message_id: str | None, input_file: str | None, logs: object) -> None
     if (message_id is None) == (input_file is None):
         raise UsageError("one of MESSAGE_ID and --input FILE is needed")
     if message_id is not None and not logs:
-        raise UsageError("--log FILE is needed to look a message up")
+        raise UsageError(
+            "--log FILE, or the setting decision_log.file, is needed to look one up"
+        )
     if message_id is not None and not message_id.strip():
         raise UsageError("MESSAGE_ID is empty")
 

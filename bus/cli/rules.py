@@ -34,7 +34,7 @@ def origin_or_none(
     file = Path(data) if data is not None else given.policy.data
     if place is None and file is None:
         return None
-    return Origin(file, place)
+    return Origin(file, place, given.policy.areas if place is None else ())
 
 
 def origin(folder: str | None, data: str | None, given: Settings) -> Origin:

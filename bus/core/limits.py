@@ -73,6 +73,7 @@ POLICY_FILES_MAX: Final = 256
 POLICY_DATA_BYTES_MAX: Final = 64 << 20
 POLICY_NESTING_MAX: Final = 128
 POLICY_INPUT_BYTES_MAX: Final = 512 << 10
+POLICY_ANSWER_BYTES_MAX: Final = 1 << 20  # of any engine; past it: oversize
 POLICY_REASONS_MAX: Final = 32
 POLICY_OBLIGATIONS_MAX: Final = 32
 CONSTITUTION_BYTES_MAX: Final = 1 << 20
@@ -160,6 +161,7 @@ POLICY_PARSE_COST_MAX: Final = 1 << 16  # sum of 2^level over brackets nested de
 POLICY_OPERATORS_MAX: Final = 64  # in one expression
 POLICY_FORMAT_DIGITS_MAX: Final = 3  # of a width in `sprintf`, which pads that far
 POLICY_RULES_DEEP_MAX: Final = 128  # rules that build on one another in a row
+POLICY_AREA_RULES_MAX: Final = 1_000  # names in one list of an area's data
 POLICY_SUGGESTIONS_SEARCHED_MAX: Final = 1_000  # names compared for "did you mean"
 
 # Watching the policy files.
@@ -303,6 +305,3 @@ DECISION_BACKOFF_S_MAX: Final = 60.0
 DECISION_RETRY_AFTER_S_MAX: Final = 300.0  # a collector that asks for more gets this
 DECISION_ANSWER_BYTES_MAX: Final = 64 << 10  # the rest of an answer is not read
 DECISION_TOKEN_BYTES_MAX: Final = 16_384
-
-# Areas of the policy library: past it the data is refused.
-POLICY_AREA_RULES_MAX: Final = 1_000  # names in one list of an area

@@ -53,7 +53,8 @@ class Message(
 
     `id`, `root` and `parent` are 16 bytes, time-ordered; `root` and `parent` are
     None for a message that nothing caused; `authors` are the agents whose messages led
-    to this one, each once, oldest first, the sender only if it is one of them. Times are nanoseconds since the epoch.
+    to this one, each once, by its latest message, oldest first; the sender only if it is
+    one of them. Times are nanoseconds since the epoch.
     `stamp` is 4 bytes of key id and 16 of keyed BLAKE2b over all fields before it.
     """
 

@@ -198,10 +198,13 @@ def _digest(
     texts: Iterable[Source],
     documents: Mapping[str, bytes],
 ) -> str:
-    """Return 16 hex digits over all that was read, the revisions among it."""
+    """Return 16 hex digits over all that was read, revisions among it.
+
+    The names of policies are not: a server takes any, and rules do not know them.
+    """
     revisions = {name: bundle.manifest.revision for name, bundle in bundles.items()}
     content = msgspec.msgpack.encode(
-        (revisions, [(t.name, t.text) for t in texts], documents), order="sorted"
+        (revisions, sorted(t.text for t in texts), documents), order="sorted"
     )
     return hashlib.sha256(content).hexdigest()[:_REVISION_CHARS]
 

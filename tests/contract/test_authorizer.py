@@ -1,39 +1,36 @@
-"""What every authorizer promises. A new engine joins by a line in ENGINES."""
+"""What every authorizer promises, over every engine: see `tests.fakes.engines`."""
 
-import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
 
 from bus.core.errors import UnknownAgentError
 from bus.ports import Access, Authorizer
-from policy.authorizer import load_authorizer
 from tests.fakes import policies
-from tests.fakes.messages import NOW_NS
+from tests.fakes.engines import ENGINES, Ready, built_in
 from tests.fakes.policies import message
 
-Make = Callable[[dict[str, Any]], Authorizer]
-
-
-def _embedded(data: dict[str, Any]) -> Authorizer:
-    return load_authorizer(data=data, now_ns=lambda: NOW_NS)
-
-
-ENGINES: dict[str, Make] = {"embedded": _embedded}
+Make = Callable[[dict[str, Any]], Awaitable[Authorizer]]
 
 
 @pytest.fixture(params=list(ENGINES.values()), ids=list(ENGINES))
-def make(request: pytest.FixtureRequest) -> Make:
-    """Return what makes an authorizer for the built-in policy with some data."""
-    made: Make = request.param
-    return made
+async def make(request: pytest.FixtureRequest) -> AsyncIterator[Make]:
+    """Yield what makes an authorizer for the built-in policy with some data."""
+    ready: Ready = request.param
+    async with AsyncExitStack() as stack:
+
+        async def made(data: dict[str, Any]) -> Authorizer:
+            return await stack.enter_async_context(ready(built_in(data)))
+
+        yield made
 
 
 @pytest.fixture
-def authorizer(make: Make) -> Authorizer:
+async def authorizer(make: Make) -> Authorizer:
     """Return an authorizer for the built-in policy."""
-    return make(policies.data())
+    return await make(policies.data())
 
 
 async def test_what_is_granted_is_allowed(authorizer: Authorizer) -> None:
@@ -100,7 +97,7 @@ async def test_hits_and_misses_are_all_questions(authorizer: Authorizer) -> None
     """Nothing is decided uncounted."""
     for number in range(20):
         await authorizer.decide("publish", message(subject=f"plans.{number % 7}"))
-    authorizer.admit_now(Access("connect", "worker", "acme"))
+    await authorizer.admit(Access("connect", "worker", "acme"))
     stats = authorizer.stats()
     assert stats.hits + stats.misses == 21
 
@@ -122,7 +119,7 @@ async def test_only_the_bus_puts_dead_letters_aside(authorizer: Authorizer) -> N
     assert not (await authorizer.decide("dead_letter", letter)).allow
 
 
-def test_connecting_and_subscribing_are_decided(authorizer: Authorizer) -> None:
+async def test_connecting_and_subscribing_are_decided(authorizer: Authorizer) -> None:
     """A wildcard may not widen a grant, and dead letters need one of their own."""
     expected = {
         "tasks.*": True,
@@ -135,10 +132,10 @@ def test_connecting_and_subscribing_are_decided(authorizer: Authorizer) -> None:
     }
     for pattern, allowed in expected.items():
         access = Access("subscribe", "worker", "acme", pattern)
-        assert authorizer.admit_now(access).allow is allowed, pattern
-    assert authorizer.admit_now(Access("connect", "worker", "acme")).allow
-    assert not authorizer.admit_now(Access("connect", "worker", "other")).allow
-    assert not authorizer.admit_now(Access("connect", "retired", "acme")).allow
+        assert (await authorizer.admit(access)).allow is allowed, pattern
+    assert (await authorizer.admit(Access("connect", "worker", "acme"))).allow
+    assert not (await authorizer.admit(Access("connect", "worker", "other"))).allow
+    assert not (await authorizer.admit(Access("connect", "retired", "acme"))).allow
 
 
 def test_who_an_agent_is_comes_from_the_data(authorizer: Authorizer) -> None:
@@ -150,19 +147,66 @@ def test_who_an_agent_is_comes_from_the_data(authorizer: Authorizer) -> None:
             authorizer.principal(name)
 
 
-def test_other_data_is_another_revision(make: Make) -> None:
+async def test_other_data_is_another_revision(make: Make) -> None:
     """And the same data the same one."""
     changed = policies.data()
     changed["agents"]["intruder"]["roles"] = ["planner"]
-    revisions = [make(d).revision for d in (policies.data(), policies.data(), changed)]
+    revisions = [
+        (await make(d)).revision for d in (policies.data(), policies.data(), changed)
+    ]
     assert revisions[0] == revisions[1] != revisions[2]
 
 
-def test_a_disabled_tenant_does_nothing(make: Make) -> None:
+async def test_a_disabled_tenant_does_nothing(make: Make) -> None:
     """One switch for all its agents."""
     data = policies.data()
     data["tenants"]["acme"]["enabled"] = False
-    asked = make(data)
-    made = asyncio.run(asked.decide("publish", message()))
+    asked = await make(data)
+    made = await asked.decide("publish", message())
     assert made.reasons == ("tenant acme is disabled",)
-    assert not asked.admit_now(Access("connect", "worker", "acme")).allow
+    assert not (await asked.admit(Access("connect", "worker", "acme"))).allow
+
+
+async def test_access_now_is_the_same_or_nothing(authorizer: Authorizer) -> None:
+    """It never answers otherwise than waiting would."""
+    for name in ("worker", "retired"):
+        access = Access("subscribe", name, "acme", "tasks.a")
+        waited = await authorizer.admit(access)
+        now = authorizer.admit_now(access)
+        assert now is None or (now.allow, now.reasons) == (waited.allow, waited.reasons)
+
+
+async def test_all_engines_answer_alike() -> None:
+    """The same decisions, reasons, obligations and digests for the same questions."""
+    asked = [
+        message(),
+        message(sender="intruder"),
+        message(sender="nobody"),
+        message(tenant="other"),
+        message(subject="$DEAD.a"),
+        message(subject="plans.deep.er", type="event"),
+        message(subject="r\u00e9sum\u00e9.\u2603"),
+    ]
+    accesses = [
+        Access("connect", "planner", "acme"),
+        Access("subscribe", "worker", "acme", "tasks.>"),
+        Access("cooldown", "planner", "acme", "tasks.>"),
+        Access("release", "planner", "acme", "tasks.a"),
+    ]
+    found: dict[str, list[Any]] = {}
+    for name, ready in ENGINES.items():
+        async with ready(built_in(policies.data())) as authorizer:
+            made = [
+                await authorizer.decide(action, question)
+                for question in asked
+                for action in ("publish", "request")
+            ]
+            made += [await authorizer.admit(access) for access in accesses]
+        found[name] = [
+            (d.allow, d.reasons, d.obligations, d.digest, d.fault, d.plain)
+            for d in made
+        ]
+    first = found["embedded"]
+    assert {allow for allow, *_ in first} == {True, False}
+    for name, decisions in found.items():
+        assert decisions == first, name

@@ -10,7 +10,8 @@ import pytest
 from bus import Accepted, Bus, Denied
 from bus.adapters.audit import tail, verify
 from bus.config import Settings
-from bus.config.settings import AuditSettings, MeteringSettings, PolicySettings
+from bus.config.governing import PolicySettings
+from bus.config.settings import AuditSettings, MeteringSettings
 from bus.core.errors import AuditBrokenError, ConfigurationError, PolicyLoadError
 from tests.fakes.buses import Inbox, data, lower_bound
 

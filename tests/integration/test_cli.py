@@ -206,7 +206,7 @@ def test_doctor_says_what_is_there_and_what_is_not(
     found = {check["name"]: check for check in ended.document["checks"]}
     assert found["python"]["text"].endswith(".".join(map(str, sys.version_info[:3])))
     assert found["binary opa"]["state"] == "missing"
-    assert "openpolicyagent.org" in found["binary opa"]["text"]
+    assert "go install github.com/open-policy-agent/opa@" in found["binary opa"]["text"]
     assert found["event loop"]["state"] == "ok"
     assert found["audit record"]["text"] == f"{RECORDS} records, whole; head checked"
     assert ended.code == OK

@@ -22,7 +22,7 @@ class Hop:
 
 
 async def test_5_authors_are_those_of_the_whole_lineage() -> None:
-    """Each once, oldest first; the sender only if it is one of them."""
+    """Each once, by its latest message; the sender only if it is one of them."""
     async with PartsBus(authorizer=Ruling()) as bus:
         hops = [
             Hop(bus, "critic", "two"),
@@ -39,7 +39,7 @@ async def test_5_authors_are_those_of_the_whole_lineage() -> None:
         [()],
         [("planner",)],
         [("planner", "critic")],
-        [("planner", "critic")],
+        [("critic", "planner")],
     ]
 
 

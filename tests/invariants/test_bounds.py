@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from bus import Accepted, Denied, Failed
-from bus.config.settings import PolicySettings
+from bus.config.governing import PolicySettings
 from bus.core import limits
 from bus.core.errors import LimitExceededError
 from bus.subscription import Delivery

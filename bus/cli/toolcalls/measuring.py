@@ -68,11 +68,10 @@ def measure(folders: Sequence[Path], asked: Asked, *, as_json: bool) -> None:
         raise ConfigurationError(
             "a suite needs a policy for tool calls: --policy toolcalls, or a folder"
         )
+    wrong = next((place for place in folders if not place.is_dir()), None)
+    if wrong is not None:
+        raise ConfigurationError(f"{wrong} is no folder; do not mix suites and files")
     for place in folders:
-        if not place.is_dir():
-            raise ConfigurationError(
-                f"{place} is no folder; do not mix suites and files"
-            )
         score = _score(place, folder, asked)
         if as_json:
             say(msgspec.json.encode(score.line).decode())

@@ -3,6 +3,8 @@
 # The decision reads the action, the principal's id and tenant, the message's tenant,
 # subject and type, and the pattern of a subscription: nothing that differs from one
 # message to the next of its kind. That is what makes decisions worth keeping.
+#
+# Areas of the library that are in force add to `deny` and `obligations`.
 package assent.authz
 
 import data.assent.subjects
@@ -13,10 +15,15 @@ default decision := {
 	"obligations": [],
 }
 
-decision := {"allow": true, "reasons": [], "obligations": _obligations} if {
+decision := {
+	"allow": true,
+	"reasons": [],
+	"obligations": [obligation | some obligation in obligations],
+} if {
 	allow
-} else := {"allow": false, "reasons": sort(deny), "obligations": []} if {
-	count(deny) > 0
+	count(deny) == 0
+} else := {"allow": false, "reasons": sort(deny | _why), "obligations": []} if {
+	count(deny | _why) > 0
 }
 
 default allow := false
@@ -51,7 +58,7 @@ _own_tenant if {
 
 _own_tenant if {
 	_agent.tenant == input.principal.tenant
-	input.action in {"connect", "subscribe"}
+	input.action in {"connect", "subscribe", "cooldown", "release"}
 }
 
 identified if {
@@ -80,31 +87,36 @@ permitted if {
 }
 
 permitted if {
-	input.action == "subscribe"
-	_subscribable
+	input.action in {"subscribe", "cooldown", "release"}
+	_grantable
 	some role in _agent.roles
-	some granted in data.roles[role].subscribe
+	some granted in data.roles[role][input.action]
 	subjects.covers(granted, input.subscription.pattern)
 }
 
-_subscribable if not startswith(input.subscription.pattern, "$")
+_grantable if not startswith(input.subscription.pattern, "$")
 
-_subscribable if startswith(input.subscription.pattern, "$DEAD.")
+_grantable if {
+	input.action == "subscribe"
+	startswith(input.subscription.pattern, "$DEAD.")
+}
 
 # Obligations: what the bus must carry out. Where several bound one thing, the
 # strictest wins.
 
-_obligations := [] if input.action in {"connect", "subscribe", "dead_letter"}
+obligations contains object.union(data.limits, {"type": "limit"}) if {
+	_sends
+	data.limits != {}
+}
 
-else := array.concat(_common_obligations, _role_obligations)
-
-_common_obligations := [object.union(data.limits, {"type": "limit"}) | data.limits != {}]
-
-_role_obligations := [obligation |
+obligations contains obligation if {
+	_sends
 	some role in _agent.roles
 	some kind, value in data.roles[role]
 	obligation := _obligation(kind, value)
-]
+}
+
+_sends if input.action in {"publish", "request", "reply"}
 
 _obligation("limits", limits) := object.union(limits, {"type": "limit"}) if limits != {}
 
@@ -114,9 +126,7 @@ _obligation("redact_headers", headers) := {"type": "redact", "headers": headers}
 	headers != []
 }
 
-# Reasons, for a person to read.
-
-deny contains sprintf("unknown agent %s", [input.principal.id]) if not _agent
+# What is denied whatever a role grants.
 
 deny contains sprintf("agent %s is disabled", [input.principal.id]) if {
 	_disabled
@@ -126,7 +136,11 @@ deny contains sprintf("tenant %s is disabled", [_agent.tenant]) if {
 	_tenant_disabled
 }
 
-deny contains sprintf("agent %s belongs to tenant %s, not to %s", [
+# Why nothing allows it, for a person to read.
+
+_why contains sprintf("unknown agent %s", [input.principal.id]) if not _agent
+
+_why contains sprintf("agent %s belongs to tenant %s, not to %s", [
 	input.principal.id,
 	_agent.tenant,
 	_claimed_tenant,
@@ -135,7 +149,7 @@ deny contains sprintf("agent %s belongs to tenant %s, not to %s", [
 	not _own_tenant
 }
 
-deny contains sprintf("agent %s has no role that may %s %s on %s", [
+_why contains sprintf("agent %s has no role that may %s %s on %s", [
 	input.principal.id,
 	input.action,
 	input.message.type,
@@ -147,36 +161,39 @@ deny contains sprintf("agent %s has no role that may %s %s on %s", [
 	not startswith(input.message.subject, "$")
 }
 
-deny contains sprintf("subject %s belongs to the bus", [input.message.subject]) if {
+_why contains sprintf("subject %s belongs to the bus", [input.message.subject]) if {
 	input.action in {"publish", "request"}
 	startswith(input.message.subject, "$")
 }
 
-deny contains sprintf("a reply goes to an inbox, not to %s", [input.message.subject]) if {
+_why contains sprintf("a reply goes to an inbox, not to %s", [input.message.subject]) if {
 	input.action == "reply"
 	not startswith(input.message.subject, "$INBOX.")
 }
 
-deny contains sprintf("agent %s has no role that may subscribe to %s", [
+_why contains sprintf("agent %s has no role that may %s %s", [
 	input.principal.id,
+	_verbs[input.action],
 	input.subscription.pattern,
 ]) if {
 	identified
 	not permitted
-	input.action == "subscribe"
-	_subscribable
+	_grantable
 }
 
-deny contains sprintf("pattern %s belongs to the bus", [input.subscription.pattern]) if {
-	input.action == "subscribe"
-	not _subscribable
+_why contains sprintf("pattern %s belongs to the bus", [input.subscription.pattern]) if {
+	_verbs[input.action]
+	not _grantable
 }
 
-deny contains "only the bus puts dead letters aside" if input.action == "dead_letter"
+_why contains "only the bus puts dead letters aside" if input.action == "dead_letter"
 
-deny contains sprintf("unknown action %s", [input.action]) if {
-	not input.action in {"publish", "request", "reply", "dead_letter", "connect", "subscribe"}
+_why contains sprintf("unknown action %s", [input.action]) if {
+	not input.action in {"publish", "request", "reply", "dead_letter", "connect"}
+	not _verbs[input.action]
 }
+
+_verbs := {"subscribe": "subscribe to", "cooldown": "quiet", "release": "release"}
 
 _claimed_tenant := input.principal.tenant if {
 	input.principal.tenant != _agent.tenant

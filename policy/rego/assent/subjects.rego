@@ -36,3 +36,35 @@ covers(granted, wanted) if {
 _token_covers(granted, wanted) if granted == wanted
 
 _token_covers("*", wanted) if wanted != ">"
+
+# METADATA
+# description: |
+#   Some subject falls under both patterns. Wildcards do not reach the subjects of the
+#   bus here either.
+overlap(one, other) if {
+	startswith(one, "$") == startswith(other, "$")
+	a := _head(one)
+	b := _head(other)
+	_lengths_meet(endswith(one, ">"), endswith(other, ">"), count(a), count(b))
+	every i, token in array.slice(a, 0, count(b)) {
+		_tokens_meet(token, b[i])
+	}
+}
+
+# The tokens before a ">".
+_head(pattern) := [token | some token in split(pattern, "."); token != ">"]
+
+_lengths_meet(one, other, _, _) if {
+	one
+	other
+}
+
+_lengths_meet(true, false, a, b) if a < b
+
+_lengths_meet(false, true, a, b) if b < a
+
+_lengths_meet(false, false, a, b) if a == b
+
+_tokens_meet(a, b) if a == b
+
+_tokens_meet(a, b) if "*" in {a, b}

@@ -17,6 +17,8 @@ _roles := {
 		"publish": [{"subject": "plans.>"}, {"subject": "tasks.*", "types": ["task_request"]}],
 		"request": [{"subject": "questions.*"}],
 		"subscribe": ["results.>", "$DEAD.tasks.>"],
+		"cooldown": ["tasks.>"],
+		"release": ["payments.*"],
 		"limits": {"body_bytes": 1000, "depth": 4},
 		"ttl_seconds": 60,
 		"redact_headers": ["authorization"],
@@ -206,6 +208,40 @@ test_inboxes_are_not_subscribed if _denied(
 	"pattern $INBOX.> belongs to the bus",
 )
 
+_access(action, sender, pattern) := object.union(_subscription(sender, pattern), {"action": action})
+
+test_a_granted_subject_is_quieted_and_released if {
+	_decide(_access("cooldown", "planner", "tasks.a")).allow
+	_decide(_access("release", "planner", "payments.a")).allow
+}
+
+test_quieting_and_releasing_need_grants_of_their_own if {
+	_denied(
+		_decide(_access("cooldown", "planner", "payments.a")),
+		"agent planner has no role that may quiet payments.a",
+	)
+	_denied(
+		_decide(_access("release", "worker", "tasks.a")),
+		"agent worker has no role that may release tasks.a",
+	)
+}
+
+test_subjects_of_the_bus_are_not_quieted_or_released if {
+	every action in ["cooldown", "release"] {
+		_denied(
+			_decide(_access(action, "planner", "$DEAD.tasks.a")),
+			"pattern $DEAD.tasks.a belongs to the bus",
+		)
+	}
+}
+
+test_another_tenant_quiets_nothing if {
+	not _decide(object.union(
+		_access("cooldown", "planner", "tasks.a"),
+		{"principal": {"id": "planner", "tenant": "other"}},
+	)).allow
+}
+
 test_an_unknown_action_is_denied if _denied(
 	_do("delete", _plan),
 	"unknown action delete",
@@ -226,4 +262,15 @@ test_limits_go_out_as_obligations if {
 
 test_a_subscription_obliges_nothing if {
 	_decide(_subscription("planner", "results.a")).obligations == []
+}
+
+test_what_an_area_denies_is_denied_for_its_reason if {
+	made := _do("publish", _plan) with authz.deny as {"area: no"}
+	_denied(made, "area: no")
+}
+
+test_what_an_area_obliges_is_added if {
+	made := _do("publish", _plan) with authz.obligations as {{"type": "audit", "level": "full"}}
+	made.allow
+	made.obligations == [{"type": "audit", "level": "full"}]
 }

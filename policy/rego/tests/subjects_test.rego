@@ -60,3 +60,42 @@ test_a_token_that_only_looks_like_a_pattern_is_literal if {
 	not subjects.covers("tasks.a?", "tasks.ab")
 	subjects.covers("tasks.{a}", "tasks.{a}")
 }
+
+_meeting := [
+	["tasks.a", "tasks.a"],
+	["tasks.*", "tasks.a"],
+	["tasks.*", "*.a"],
+	["tasks.>", "tasks.a"],
+	["tasks.>", "tasks.a.b"],
+	["tasks.>", "tasks.a.>"],
+	["tasks.>", ">"],
+	["*.>", "tasks.a"],
+	["a.*.c", "a.b.>"],
+	["$DEAD.>", "$DEAD.tasks.*"],
+]
+
+_apart := [
+	["tasks.a", "tasks.b"],
+	["tasks.*", "tasks.a.b"],
+	["tasks.*", "tasks"],
+	["tasks.>", "tasks"],
+	["tasks.>", "plans.>"],
+	["a.*.c", "a.b.d"],
+	["*.>", "tasks"],
+	[">", "$DEAD.a"],
+	["$DEAD.>", "*.a"],
+]
+
+test_patterns_meet_whichever_is_named_first if {
+	every pair in _meeting {
+		subjects.overlap(pair[0], pair[1])
+		subjects.overlap(pair[1], pair[0])
+	}
+}
+
+test_patterns_without_a_common_subject_do_not_meet if {
+	every pair in _apart {
+		not subjects.overlap(pair[0], pair[1])
+		not subjects.overlap(pair[1], pair[0])
+	}
+}

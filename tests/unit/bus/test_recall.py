@@ -41,7 +41,7 @@ async def reload_ruling(bus: PartsBus, ruling: Ruling, revision: str) -> None:
     """Put another revision in force, as `Bus.reload_policy` does."""
     ruling.revision = revision
     bus._host.terms.revision = revision  # noqa: SLF001 - what the composition root does
-    await bus._host.roster.recheck()  # noqa: SLF001 - likewise
+    await bus._host.roster.recheck()  # noqa: SLF001 - likewise, it is inside
 
 
 async def queued(count: int = 3) -> tuple[PartsBus, Ruling, ListAudit, Slow]:

@@ -105,7 +105,10 @@ def test_a_file_that_does_not_parse_is_refused_with_its_line() -> None:
     with pytest.raises(PolicyLoadError) as refused:
         engine("x if {")
     assert (refused.value.file, refused.value.line) == ("a.rego", 3)
-    assert refused.value.reason == "expecting expression"
+    assert refused.value.reason == "expecting expression (column 1)"
+    with pytest.raises(PolicyLoadError) as refused:
+        engine("x := 1 1")
+    assert refused.value.reason.endswith("(column 8: x := 1 1)")
 
 
 def test_a_file_is_scanned_before_it_is_parsed() -> None:

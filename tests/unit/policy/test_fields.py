@@ -54,6 +54,7 @@ def test_the_whole_document_is_as_described() -> None:
             "root": bytes(16).hex(),
             "parent": bytes(range(1, 17)).hex(),
             "created_ns": fakes.NOW_NS,
+            "created_minute": fakes.NOW_NS // 60_000_000_000,
             "expires_ns": fakes.NOW_NS + 1,
         },
     }

@@ -160,7 +160,7 @@ def test_a_field_the_rule_reads_is_always_in_the_key(tmp_path: Path) -> None:
     for number, field in enumerate(sorted(InputPlan(None).message_fields)):
         rule = f'decision := {{"allow": true, "reasons": [json.marshal(input.message.{field})]}}'
         asked = policies.ruled(tmp_path / str(number), rule)
-        first = asked.decide_now("publish", fakes.full(created_ns=2))
+        first = asked.decide_now("publish", fakes.full(created_ns=60_000_000_000))
         second = asked.decide_now("publish", others)
         assert not second.cached, field
         assert first.reasons != second.reasons, field

@@ -1,0 +1,1 @@
+"""OPA's bundles: built, signed, checked, fetched and kept; what is not plain is refused."""

@@ -1,0 +1,6 @@
+# Puts the area in force: what it denies is denied.
+package assent.authz
+
+import data.assent.library.constitutional
+
+deny contains reason if some reason in constitutional.deny

@@ -1,0 +1,1 @@
+"""Recorded decisions, decided again under another policy."""
