@@ -93,11 +93,11 @@ async def test_the_same_action_is_asked_about_again() -> None:
     ruling.message = lambda action, _: yes(ruling.revision, action=action)
     async with PartsBus(authorizer=ruling) as bus, Background() as background:
         bus.agent("worker").subscribe("a", slow)
-        asking: list[Any] = []
-        for number in range(2):
-            asking.append(
-                background.run(bus.agent("planner").request("a", number, timeout=50))
-            )
+        planner = bus.agent("planner")
+        asking = [
+            background.run(planner.request("a", number, timeout=50))
+            for number in range(2)
+        ]
         await bus.settle()
         ruling.asked.clear()
         await reload_ruling(bus, ruling, "r2")
