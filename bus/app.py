@@ -142,9 +142,8 @@ class Bus(BaseBus):
 
     async def _watch(self) -> None:
         """Reload on a change; a policy that is refused is said once a change."""
-        follow = getattr(self._policy, "follow", None)
-        if follow is not None:
-            await follow(self.reload_policy)
+        if await self._policy.follow(self.reload_policy):
+            return
         while True:
             await asyncio.sleep(POLICY_WATCH_S)
             try:

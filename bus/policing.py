@@ -13,6 +13,7 @@ from bus.config import Settings
 from bus.config.governing import BundleSettings, IsolatedSettings, OpaSettings
 from bus.core.errors import ConfigurationError
 from bus.ports import Authorizer, Clock
+from policy import loading
 from policy.authorizer import EmbeddedAuthorizer
 from policy.bundle import Bundle, Origin
 from policy.governance import Governance, InLoop
@@ -138,6 +139,7 @@ def _bundles(settings: Settings, clock: Clock) -> PolicySource:
         remote,
         public,
         last_good=kept,
+        try_out=_leave_it if settings.policy.engine == "isolated" else loading.build,
         lifecycle=lifecycle,
         poll_s=given.poll_seconds,
     )
@@ -216,6 +218,11 @@ def _refuse_files(settings: Settings, policy_data: PolicyData | None) -> None:
         "bundle_keys": settings.bundle_keys or None,
     }
     _refuse_beside("policy.engine is opa: the server has its own policy", named)
+
+
+def _leave_it(bundle: Bundle) -> None:
+    """Try nothing out here: the policy is not trusted, and its worker will."""
+    del bundle
 
 
 def _origin(settings: Settings, policy_data: PolicyData | None) -> Origin:

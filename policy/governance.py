@@ -5,8 +5,8 @@ A policy that is refused changes nothing; the one in force stays.
 """
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Protocol, runtime_checkable
 
 from bus.ports import Authorizer
 from policy.authorizer import EmbeddedAuthorizer
@@ -14,6 +14,16 @@ from policy.awaiting import Spawn
 from policy.bundle import Bundle
 from policy.evaluation import EvaluationError
 from policy.loading import PolicySource
+
+Activate = Callable[[], Awaitable[object]]
+
+
+@runtime_checkable
+class Followed(Protocol):
+    """A source that tells of news by itself."""
+
+    async def follow(self, activate: Activate) -> None:
+        """Call `activate` for each, for ever."""
 
 
 class Governance(Protocol):
@@ -39,6 +49,12 @@ class Governance(Protocol):
         Raises:
             PolicyLoadError, EvaluationError: it is refused, or cannot be had; the one
                 in force stays.
+        """
+
+    async def follow(self, activate: Activate) -> bool:
+        """Wait for news where policy is pushed, calling `activate` for each; else False.
+
+        False says that nothing is pushed, so that `changed` must be asked.
         """
 
     def bundle(self) -> Bundle | None:
@@ -67,12 +83,24 @@ class InLoop:
         bundle = await asyncio.to_thread(self.authorizer.read)
         await self.authorizer.renew(bundle)
 
+    async def follow(self, activate: Activate) -> bool:
+        """Follow the source, where it can be followed."""
+        return await follow(self._source, activate)
+
     def bundle(self) -> Bundle | None:
         """Return the files in force."""
         return self.authorizer.bundle
 
     async def close(self) -> None:
         """Do nothing."""
+
+
+async def follow(source: PolicySource, activate: Activate) -> bool:
+    """Follow a source for ever; return False at once if it tells nothing by itself."""
+    if not isinstance(source, Followed):
+        return False
+    await source.follow(activate)
+    return True
 
 
 def spawn_with(

@@ -305,3 +305,12 @@ DECISION_BACKOFF_S_MAX: Final = 60.0
 DECISION_RETRY_AFTER_S_MAX: Final = 300.0  # a collector that asks for more gets this
 DECISION_ANSWER_BYTES_MAX: Final = 64 << 10  # the rest of an answer is not read
 DECISION_TOKEN_BYTES_MAX: Final = 16_384
+
+# Policy data put in force while the loop goes on: what is done between two turns.
+POLICY_SLICE_BYTES: Final = (
+    16 << 10
+)  # of JSON text; a value that is no object may be more
+POLICY_SLICE_VALUES: Final = 2_048  # a larger object is taken member by member
+POLICY_SLICE_AGENTS: Final = 256
+POLICY_SLICE_ENTRIES: Final = 512  # kept decisions let go of at once
+POLICY_SLICE_PAUSE_S: Final = 0.001  # for which a thread leaves the rest to the loop

@@ -159,7 +159,13 @@ class BundleServer:
         except BaseException:
             self._held = before
             raise
-        await asyncio.to_thread(self._keep, fetched.content)
+        loop = asyncio.get_running_loop()
+        keeping = loop.run_in_executor(None, self._keep, fetched.content)
+        try:
+            await asyncio.shield(keeping)
+        except asyncio.CancelledError:
+            await keeping  # it is in force, so it is kept, also when the bus ends now
+            raise
 
     def _first(self) -> _Held:
         # A thread of its own: the caller's may have a loop that runs.

@@ -7,7 +7,7 @@ from typing import Any
 from policy import data as policy_data
 from policy.awaiting import AwaitedPolicy, AwaitingAuthorizer, Spawn
 from policy.bundle import Bundle
-from policy.governance import spawn_with
+from policy.governance import Activate, follow, spawn_with
 from policy.isolation.loading import load
 from policy.isolation.terms import Terms
 from policy.keeping import Keeping
@@ -53,6 +53,10 @@ class InWorker:
         was = self.authorizer.put(await self._loaded(bundle))
         self._bundle = bundle
         await was.engine.close()
+
+    async def follow(self, activate: Activate) -> bool:
+        """Follow the source, where it can be followed."""
+        return await follow(self._source, activate)
 
     def bundle(self) -> Bundle | None:
         """Return the files in force."""

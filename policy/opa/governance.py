@@ -15,7 +15,7 @@ from policy.awaiting import AwaitedPolicy, AwaitingAuthorizer, Spawn
 from policy.bundle import Bundle
 from policy.evaluation import EvaluationError
 from policy.fields import InputPlan
-from policy.governance import spawn_with
+from policy.governance import Activate, spawn_with
 from policy.keeping import Keeping
 from policy.opa.address import ServerAddress
 from policy.opa.server import OpaServer, connect
@@ -78,6 +78,11 @@ class AtServer:
                 told=read.known,
             )
         )
+
+    async def follow(self, activate: Activate) -> bool:
+        """Return False: the server is asked."""
+        del activate
+        return False
 
     def bundle(self) -> Bundle | None:
         """Return None: the files are the server's."""
