@@ -103,6 +103,7 @@ class Bus(BaseBus):
 
     async def _changed(self) -> None:
         self._host.terms.revision = self.revision
+        self._host.holds.renewed()
         self._follow()
         self._host.notes.note("reloaded", f"policy {self.revision}")
         self.forget_changed()
@@ -180,7 +181,7 @@ class Bus(BaseBus):
         """Return each check by name: whether it holds, and a word on it."""
         checks = {
             "bus running": (self.running, self._standing()),
-            "policy loaded": (True, f"revision {self.revision}"),
+            "policy loaded": self._policy.health(),
             "audit not stalled": self.audit.health(),
         }
         if self.decision_log is not None:

@@ -71,7 +71,8 @@ class BaseBus:
     def forget_changed(self) -> None:
         """Forget the handles of agents that policy data does not know as they were.
 
-        Whoever holds such a handle is denied; `agent` makes a new one, or refuses.
+        What such a handle does is decided under the data of now; `agent` makes a new
+        one, or refuses.
         """
         for name, agent in list(self._agents.items()):
             try:

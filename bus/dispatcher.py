@@ -20,7 +20,7 @@ from bus.core.errors import (
 )
 from bus.core.limits import DELIVERIES_PER_TURN, ERROR_CHARS_MAX
 from bus.core.message import Message
-from bus.core.outcome import Accepted, Failed
+from bus.core.outcome import Accepted, Failed, Held
 from bus.core.subject import INBOX_PREFIX
 from bus.parts import Latency, Parts
 from bus.recall import Recall
@@ -83,6 +83,9 @@ class Dispatcher:
                             worker.delivery = None
                             continue
                         message = delivery.message
+                        check(
+                            message, now_ns()
+                        )  # it may have waited, or have less time
                         handled.set(message)
                     if decode is None:
                         delivery.state = IN_FLIGHT
@@ -153,8 +156,8 @@ class Dispatcher:
         except ProtocolError as error:
             self.settling.term(delivery, f"its reply cannot be sent: {error}")
             return
-        if isinstance(outcome, Accepted):
-            return
+        if isinstance(outcome, Accepted | Held):
+            return  # held: the work is done, and its answer may yet be released
         if isinstance(outcome, Failed):
             if outcome.code == "no_responders":
                 return  # whoever asked is gone; the work is done all the same

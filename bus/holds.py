@@ -25,6 +25,7 @@ from bus.ports import Action, Processor, Timer
 from bus.routes import INVALID, Origin
 from bus.steps import EndedEarly
 
+CLOSED: Final = "held, and the bus was closed"
 _NS_PER_S: Final = 1_000_000_000
 
 
@@ -48,9 +49,11 @@ class Holds:
         self._parts = parts
         self._refused = refused
         self._limits: dict[Rate, Processor] = {}
+        self._limits_before: dict[Rate, Processor] = {}
+        self._closed = False
         self._held: dict[bytes, tuple[HeldMessage, Timer]] = {}
         self._bytes = 0
-        self._released: set[bytes] = set()
+        self._released: dict[bytes, HeldMessage] = {}
 
     @property
     def kept(self) -> tuple[HeldMessage, ...]:
@@ -96,15 +99,29 @@ class Holds:
         if found is None:
             raise NotHeldError(f"message {message_id.hex()} is not held any more")
         found[1].cancel()
-        self._bytes -= len(held.message.body)
         if release:
-            self._released.add(message_id)
+            self._released[message_id] = held  # its room is kept until `done`
+        else:
+            self._bytes -= len(held.message.body)
 
     def done(self, held: HeldMessage, *, again: bool) -> None:
         """Be told that a release is over; `again` keeps the message for another try."""
-        self._released.discard(held.message.id)
-        if again:
-            self._keep(held)
+        del self._released[held.message.id]
+        if again and self._closed:
+            self._bytes -= len(held.message.body)
+            self.refuse(held, (CLOSED,))
+        elif again:
+            self._put(held)
+        else:
+            self._bytes -= len(held.message.body)
+
+    def tell(self, message: Message, reasons: tuple[str, ...]) -> None:
+        """Tell whoever waits for a reply that a message did not get through."""
+        self._refused(message, reasons)
+
+    def renewed(self) -> None:
+        """Forget the rates that were not obliged under the revision that goes."""
+        self._limits_before, self._limits = self._limits, {}
 
     def refuse(self, held: HeldMessage, reasons: tuple[str, ...]) -> None:
         """End a message that was taken, or whose time is over, as denied."""
@@ -127,23 +144,28 @@ class Holds:
         )
         self._refused(message, reasons)
 
-    def end(self, reason: str) -> int:
-        """Deny everything that is held; return how many that were."""
+    def end(self) -> int:
+        """Deny everything that is held: the bus closes. Return how many that were."""
+        self._closed = True
         kept = self.kept
         for held in kept:
             self.take(held, release=False)
-            self.refuse(held, (reason,))
+            self.refuse(held, (CLOSED,))
         return len(kept)
 
     def _keep(self, held: HeldMessage) -> None:
         size = len(held.message.body)
-        if len(self._held) >= HELD_MAX or self._bytes + size > HELD_BYTES_MAX:
+        number = len(self._held) + len(self._released)
+        if self._closed or number >= HELD_MAX or self._bytes + size > HELD_BYTES_MAX:
             raise OverloadedError("what is held", retry_after_s=RETRY_AFTER_S)
+        self._bytes += size
+        self._put(held)
+
+    def _put(self, held: HeldMessage) -> None:
         clock = self._parts.clock
         left_ns = max(held.until_ns - clock.now_ns(), 0)
         timer = clock.call_after(left_ns / _NS_PER_S, lambda: self._over(held))
         self._held[held.message.id] = (held, timer)
-        self._bytes += size
 
     def _over(self, held: HeldMessage) -> None:
         self.take(held, release=False)
@@ -156,5 +178,6 @@ class Holds:
                 raise ProcessingError(
                     f"policy obliges more than {RATE_OBLIGATIONS_MAX} different rates"
                 )
-            known = self._limits[rate] = self._parts.limiter(rate)
+            known = self._limits_before.pop(rate, None) or self._parts.limiter(rate)
+            self._limits[rate] = known
         return known

@@ -71,7 +71,9 @@ class Host:
         self.roster = Roster(
             parts, self.notes, self.crew, self.letters, self.dispatcher
         )
-        self.releasing = Releasing(parts, self.notes, self.pipeline, self.holds)
+        self.releasing = Releasing(
+            parts, self.notes, self.pipeline, self.letters, self.holds
+        )
         self._origins: dict[tuple[str, str], Origin] = {}
         self.failure: BaseException | None = None
         self._ending: asyncio.Task[int] | None = None
@@ -163,7 +165,7 @@ class Host:
         self.phase, self.open = Phase.DRAINING, False
         await self._idle(list(self.roster.all), drain_s)
         self.phase = Phase.CLOSED
-        self.holds.end("held, and the bus was closed")
+        self.holds.end()
         left = 0
         for subscription in self.roster.all:
             subscription.close()

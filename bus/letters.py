@@ -141,6 +141,13 @@ class Letters:
                 )
             )
 
+    def expect(self, message: Message, deliveries: int) -> None:
+        """Note how many takers may still reply to a request that was held."""
+        waits = self.requests.get(message.reply_to or "")
+        waiting = waits.get(message.correlation or "") if waits else None
+        if waiting is not None:
+            waiting.left = deliveries
+
     def refuse(self, message: Message, error: BusError) -> None:
         """End the wait for a reply to a message that nobody will get."""
         waits = self.requests.get(message.reply_to or "")

@@ -6,7 +6,7 @@ open is kept, bounded, and written first.
 
 from typing import NoReturn
 
-from bus.core.decision import Decision
+from bus.core.decision import PASSING, Decision
 from bus.core.errors import AuditStalledError, DeniedError
 from bus.core.limits import EARLY_RECORDS_MAX
 from bus.core.names import SYSTEM_AGENT
@@ -39,18 +39,19 @@ class Notes:
     def refused(self, access: Access, reasons: tuple[str, ...]) -> NoReturn:
         """Record a refusal that is the bus's own, and raise `DeniedError`."""
         revision = self._parts.authorizer.revision
-        self._refuse(access, reasons, revision)
+        self._refuse(
+            access, Decision(allow=False, reasons=reasons, revision=revision, digest="")
+        )
 
     def _allowed(self, access: Access, decision: Decision) -> Decision:
         if not decision.allow:
-            self._refuse(access, decision.reasons, decision.revision)
+            self._refuse(access, decision)
         return decision
 
-    def _refuse(
-        self, access: Access, reasons: tuple[str, ...], revision: str
-    ) -> NoReturn:
+    def _refuse(self, access: Access, decision: Decision) -> NoReturn:
         now = self._parts.clock.now_ns()
         decision_id = self._parts.ids.next(now)
+        reasons, revision = decision.reasons, decision.revision
         self._record(
             (
                 "denied",
@@ -66,8 +67,9 @@ class Notes:
         )
         raise DeniedError(
             reasons,
-            decision_id=decision_id.hex(),
+            decision_id=decision.id or decision_id.hex(),
             revision=revision,
+            passing=decision.fault in PASSING,
         )
 
     def note(self, event: str, detail: str = "") -> None:

@@ -182,7 +182,7 @@ class Pipeline:
         decision = await self._authorizer.decide("publish", asked)
         if not decision.allow:
             raise steps.EndedEarly(
-                Denied(message.id, decision.reasons, decision.revision)
+                Denied(message.id, decision.reasons, decision.revision, decision.id)
             )
 
     async def _still(

@@ -7,12 +7,13 @@ cannot be asked keeps the message waiting; a policy that says no ends it as deni
 import asyncio
 from typing import Final
 
-from bus.core.decision import Decision
+from bus.core.decision import PASSING, Decision
 from bus.core.delivery import Event, advance
 from bus.core.errors import IllegalTransitionError, LimitExceededError
-from bus.core.limits import ERROR_CHARS_MAX, POLICY_RETRY_S
+from bus.core.limits import ERROR_CHARS_MAX, POLICY_RETRIES_MAX
 from bus.core.outcome import Denied
 from bus.parts import Parts
+from bus.pauses import pause
 from bus.pipeline import Pipeline
 from bus.ports import Action
 from bus.settling import Settling
@@ -25,7 +26,6 @@ _ACTIONS: Final[dict[str, Action]] = {
     "reply": "reply",
     "dead_letter": "dead_letter",
 }
-_NOT_POLICYS: Final = frozenset({"deadline", "unavailable", "malformed", "oversize"})
 
 
 class Recall:
@@ -62,13 +62,20 @@ class Recall:
         return False
 
     async def _decided(self, delivery: Delivery) -> Decision:
-        """Return what policy says now; wait for as long as it cannot be asked."""
+        """Return what policy says now; wait for as long as it cannot be asked.
+
+        A question that the engine is there for and fails again and again is denied.
+        """
         action = _action_of(delivery.decision)
+        failures = 0
         while True:
             decision = await self._parts.authorizer.decide(action, delivery.message)
-            if decision.fault not in _NOT_POLICYS:
+            if decision.fault not in PASSING:
                 return decision
-            await self._pause()
+            failures += decision.fault != "unavailable"
+            if failures > POLICY_RETRIES_MAX:
+                return decision
+            await pause(self._parts.clock)
 
     async def _refusal(self, delivery: Delivery, decision: Decision) -> str | None:
         """Return why the message may not be delivered, or None; oblige it if it may."""
@@ -112,19 +119,6 @@ class Recall:
                 message.stamp,
             )
         )
-
-    async def _pause(self) -> None:
-        future = asyncio.get_running_loop().create_future()
-
-        def over() -> None:
-            if not future.done():
-                future.set_result(None)
-
-        timer = self._parts.clock.call_after(POLICY_RETRY_S, over)
-        try:
-            await future
-        finally:
-            timer.cancel()
 
 
 def _action_of(decision: Decision) -> Action:

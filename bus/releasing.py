@@ -6,10 +6,12 @@ Rule: policy decides each, and nobody releases what it sent or what descends fro
 from bus.core.decision import Principal
 from bus.core.errors import ConstitutionalError, MalformedMessageError
 from bus.core.limits import COOLDOWN_S_MAX, ERROR_CHARS_MAX
-from bus.core.outcome import Denied, Failed, Outcome
+from bus.core.message import Message
+from bus.core.outcome import Accepted, Denied, Dropped, Failed, Held, Outcome, Rejected
 from bus.core.subject import parse_pattern
 from bus.core.validation import check_seconds
 from bus.holds import HeldMessage, Holds
+from bus.letters import Letters
 from bus.notes import Notes
 from bus.parts import Parts
 from bus.pipeline import Pipeline
@@ -23,8 +25,14 @@ class Releasing:
     """Carries out what agents say of held messages."""
 
     def __init__(
-        self, parts: Parts, notes: Notes, pipeline: Pipeline, holds: Holds
+        self,
+        parts: Parts,
+        notes: Notes,
+        pipeline: Pipeline,
+        letters: Letters,
+        holds: Holds,
     ) -> None:
+        self._letters = letters
         self._parts = parts
         self._notes = notes
         self._pipeline = pipeline
@@ -47,6 +55,7 @@ class Releasing:
                 self._parts.validator.check(held.message, now_ns)
             except ConstitutionalError as error:
                 outcome = await self._pipeline.reject(held.message, held.origin, error)
+                self._answered(held.message, outcome)
                 return outcome
             outcome = await self._pipeline.ingest(
                 held.message,
@@ -55,10 +64,18 @@ class Releasing:
                 self._parts.publish_wait_s,
                 now_ns,
             )
+            self._answered(held.message, outcome)
             return outcome
         finally:
             # What failed, or was cancelled, was not let in: it waits on.
             self._holds.done(held, again=outcome is None or isinstance(outcome, Failed))
+
+    def _answered(self, message: Message, outcome: Outcome) -> None:
+        """Tell whoever waits for a reply what became of its request."""
+        if isinstance(outcome, Accepted):
+            self._letters.expect(message, outcome.deliveries)
+        elif not isinstance(outcome, Failed | Held):
+            self._holds.tell(message, (f"released, then {_told(outcome)}",))
 
     async def refuse(self, who: Principal, message_id: str, reason: str) -> Outcome:
         """End a held message as denied; raises as `release`."""
@@ -121,6 +138,10 @@ class Releasing:
                 message.stamp,
             )
         )
+
+
+def _told(outcome: Denied | Dropped | Rejected) -> str:
+    return f"{outcome.code}: {outcome.reason}"
 
 
 def _check_reason(reason: object) -> None:

@@ -19,6 +19,7 @@ from bus.inbox import Inbox, Waits, inbox_spec
 from bus.letters import Letters
 from bus.notes import Notes
 from bus.parts import Parts
+from bus.pauses import pause
 from bus.ports import Access
 from bus.routes import RouteTable
 from bus.settling import Settling
@@ -125,22 +126,35 @@ class Roster:
         ended = 0
         for subscription in subscriptions:
             if subscription in self.all:
-                ended += not await self._readmit(subscription)
+                ended += await self._readmit(subscription) is False
         return ended
 
-    async def _readmit(self, subscription: Subscription) -> bool:
+    async def _readmit(self, subscription: Subscription) -> bool | None:
+        """Tell whether policy lets it stay; None if it cannot be asked now.
+
+        Then it stays empty, and policy is asked again until it answers.
+        """
         spec = subscription.spec
         inbox = isinstance(subscription, Inbox)
         access = Access("connect", spec.agent, spec.tenant) if inbox else None
         try:
             decision = await self._notes.admit(access or subscribing(spec))
         except DeniedError as error:
+            if error.passing:
+                name = f"assent readmission of {subscription.name}"
+                self._crew.start(self._readmit_later(subscription), name)
+                return None
             self._letters.end_inbox(spec.pattern, error)
             self.end(subscription, "its subscription is no longer allowed")
             return False
         subscription.admitted = decision.revision
         subscription.admission.answered()
         return True
+
+    async def _readmit_later(self, subscription: Subscription) -> None:
+        await pause(self._parts.clock)
+        if subscription in self.all and not subscription.admitted:
+            await self._readmit(subscription)
 
     def detach(self, subscription: Subscription) -> bool:
         """Let a subscription take no more; tell whether it was there."""

@@ -71,7 +71,8 @@ def guard(message: Message, action: Action, route: Route, now_ns: int) -> None:
 def oblige(message: Message, decision: Decision) -> Message:
     """Return the message as the decision wants it; a deny ends it."""
     if not decision.allow:
-        raise EndedEarly(Denied(message.id, decision.reasons, decision.revision))
+        reasons, revision = decision.reasons, decision.revision
+        raise EndedEarly(Denied(message.id, reasons, revision, decision.id))
     headers, expires_ns = message.headers, message.expires_ns
     if decision.redact_headers:
         headers = {

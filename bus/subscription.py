@@ -53,7 +53,7 @@ class Delivery(msgspec.Struct, gc=False, eq=False):
     """One message on its way to one subscription; a handler may ask for it.
 
     `attempt` counts from 1; each attempt is a delivery of its own. `decision` is the
-    one that let the message in. `bodies` is what several takers of one message have
+    one under which it is delivered: what let it in, or a later revision's. `bodies` is what several takers of one message have
     decoded already; `replied` tells that an answer was sent. A handler that returns without settling has acked.
     """
 

@@ -4,7 +4,6 @@ Rule: which engine answers is chosen once, and no other one ever answers in its 
 A policy that is refused changes nothing; the one in force stays.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Protocol, runtime_checkable
 
@@ -14,6 +13,7 @@ from policy.awaiting import Spawn
 from policy.bundle import Bundle
 from policy.evaluation import EvaluationError
 from policy.loading import PolicySource
+from policy.pacing import beside
 
 Activate = Callable[[], Awaitable[object]]
 
@@ -60,6 +60,9 @@ class Governance(Protocol):
     def bundle(self) -> Bundle | None:
         """Return the policy's files as they are in force, where they are here."""
 
+    def health(self) -> tuple[bool, str]:
+        """Tell whether policy can be asked, and a word on it."""
+
     async def close(self) -> None:
         """End what was opened."""
 
@@ -76,11 +79,11 @@ class InLoop:
 
     async def changed(self) -> bool:
         """Tell whether the source has changed."""
-        return await asyncio.to_thread(self.authorizer.changed)
+        return await beside(self.authorizer.changed)
 
     async def renew(self) -> None:
         """Read and load what is there now; the policy goes over in one step."""
-        bundle = await asyncio.to_thread(self.authorizer.read)
+        bundle = await beside(self.authorizer.read)
         await self.authorizer.renew(bundle)
 
     async def follow(self, activate: Activate) -> bool:
@@ -90,6 +93,10 @@ class InLoop:
     def bundle(self) -> Bundle | None:
         """Return the files in force."""
         return self.authorizer.bundle
+
+    def health(self) -> tuple[bool, str]:
+        """Tell the revision: this engine is always there."""
+        return True, f"revision {self.authorizer.revision}"
 
     async def close(self) -> None:
         """Do nothing."""

@@ -127,7 +127,7 @@ def _decisions(snapshot: Snapshot) -> Iterator[Metric]:
     )
     yield _counter(
         "assent_decision_cache_misses",
-        "Decisions that policy had to evaluate.",
+        "Decisions that were not in the cache; several may wait for one evaluation.",
         decisions.misses,
     )
     yield _counter(

@@ -1,10 +1,13 @@
 """What policy answered. One Decision may serve many messages; it names none of them."""
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
 from bus.core.limits import LINEAGE_DEPTH_MAX, PAYLOAD_BYTES_MAX
+
+PASSING: Final = frozenset({"deadline", "unavailable", "malformed", "oversize"})
+"""Faults of an engine that say nothing of the question: asked again, it may answer."""
 
 
 class Rate(msgspec.Struct, frozen=True):

@@ -113,14 +113,23 @@ class MessageExpiredError(ConstitutionalError):
 
 
 class DeniedError(BusError):
-    """Policy said no. `reasons` are written for a person."""
+    """Policy said no. `reasons` are written for a person.
+
+    `passing` tells that the engine could not be asked: later it may answer otherwise.
+    """
 
     code = "denied"
 
     def __init__(
-        self, reasons: tuple[str, ...], *, decision_id: str, revision: str
+        self,
+        reasons: tuple[str, ...],
+        *,
+        decision_id: str,
+        revision: str,
+        passing: bool = False,
     ) -> None:
         super().__init__("; ".join(reasons) or "denied by default")
+        self.passing = passing
         self.reasons = reasons
         self.decision_id = decision_id
         self.revision = revision

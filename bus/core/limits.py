@@ -168,6 +168,7 @@ POLICY_SUGGESTIONS_SEARCHED_MAX: Final = 1_000  # names compared for "did you me
 POLICY_WATCH_S: Final = 1.0
 EVALUATIONS_WAITING_MAX: Final = 10_000  # different questions, to an awaited engine
 UNKNOWN_REVISION_TTL_S: Final = 1.0  # of what an engine without a revision answered
+POLICY_RETRIES_MAX: Final = 5  # of a question that an engine fails on; then denied
 POLICY_RETRY_S: Final = 1.0  # before an engine is asked again about what is queued
 
 # Benchmarks: what `assent bench` accepts.

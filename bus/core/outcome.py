@@ -49,11 +49,15 @@ class Accepted(msgspec.Struct, frozen=True, gc=False):
 
 
 class Denied(msgspec.Struct, frozen=True):
-    """Policy said no; a deny is final."""
+    """Policy said no; a deny is final.
+
+    `decision_id` is that of the decision log, empty where none is kept.
+    """
 
     id: bytes
     reasons: tuple[str, ...]
     revision: str
+    decision_id: str = ""
 
     @property
     def code(self) -> str:
@@ -68,7 +72,9 @@ class Denied(msgspec.Struct, frozen=True):
     def unwrap(self) -> NoReturn:
         """Raise `DeniedError`."""
         raise errors.DeniedError(
-            self.reasons, decision_id=self.id.hex(), revision=self.revision
+            self.reasons,
+            decision_id=self.decision_id or self.id.hex(),
+            revision=self.revision,
         )
 
 

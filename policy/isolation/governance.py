@@ -1,6 +1,5 @@
 """The isolated engine as the policy of a bus."""
 
-import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -8,10 +7,12 @@ from policy import data as policy_data
 from policy.awaiting import AwaitedPolicy, AwaitingAuthorizer, Spawn
 from policy.bundle import Bundle
 from policy.governance import Activate, follow, spawn_with
+from policy.isolation.engine import IsolatedEngine
 from policy.isolation.loading import load
 from policy.isolation.terms import Terms
 from policy.keeping import Keeping
 from policy.loading import PolicySource
+from policy.pacing import beside
 
 
 class InWorker:
@@ -31,6 +32,7 @@ class InWorker:
         self._bundle = source.read()
         agents = policy_data.agents_of(self._bundle.data_name, self._bundle.data)
         self._spawned: Spawn | None = None
+        self._engine: IsolatedEngine | None = None
         self.authorizer = AwaitingAuthorizer(
             agents, now_ns=now_ns, spawn=self._spawn, keeping=keeping
         )
@@ -43,11 +45,11 @@ class InWorker:
     async def changed(self) -> bool:
         """Tell whether the source has changed."""
         revision = self.authorizer.revision
-        return await asyncio.to_thread(self._source.changed, revision)
+        return await beside(self._source.changed, revision)
 
     async def renew(self) -> None:
         """Load what is there now in another worker, then let the first one go."""
-        bundle = await asyncio.to_thread(self._source.read)
+        bundle = await beside(self._read)
         if bundle.revision == self.authorizer.revision:
             return
         was = self.authorizer.put(await self._loaded(bundle))
@@ -62,12 +64,25 @@ class InWorker:
         """Return the files in force."""
         return self._bundle
 
+    def health(self) -> tuple[bool, str]:
+        """Tell whether a worker is there to be asked."""
+        if self._engine is None:
+            return False, "no worker has been started"
+        ready = self._engine.stats().ready
+        return ready > 0, f"revision {self.authorizer.revision}, {ready} workers ready"
+
     async def close(self) -> None:
         """End the worker; what is still asked is denied."""
         await self.authorizer.close()
 
+    def _read(self) -> Bundle:
+        bundle = self._source.read()
+        _ = bundle.revision  # made here: it takes a hash of everything
+        return bundle
+
     async def _loaded(self, bundle: Bundle) -> AwaitedPolicy:
         made = await load(bundle, self._terms)
+        self._engine = made.engine
         return AwaitedPolicy(
             revision=made.revision,
             engine=made.engine,

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from bus.core.breaker import State
 from bus.core.errors import ConfigurationError, PolicyLoadError, UnavailableError
 from bus.core.limits import OPA_READ_S
 from policy.awaiting import AwaitedPolicy, AwaitingAuthorizer, Spawn
@@ -88,6 +89,14 @@ class AtServer:
         """Return None: the files are the server's."""
         return None
 
+    def health(self) -> tuple[bool, str]:
+        """Tell whether the server is asked, or left alone by its breaker."""
+        if self._server is None:
+            return False, "not connected"
+        state = self._server.breaker
+        told = f"revision {self.authorizer.revision}, breaker {state.value}"
+        return state is not State.OPEN, told
+
     async def close(self) -> None:
         """Close all connections."""
         if self._server is not None:
@@ -131,7 +140,7 @@ def _peek(address: ServerAddress, now_ns: Callable[[], int]) -> ServerPolicy:
     if isinstance(result, UnavailableError | TimeoutError):
         raise ConfigurationError(
             f"policy.engine is opa, and the server at {address.url} does not answer: "
-            f"{result}"
+            f"{result}; start it there, or set opa.url to where it is"
         ) from result
     if isinstance(result, BaseException):
         raise result

@@ -10,6 +10,7 @@ from bus.core.decision import Hold, Rate
 from bus.core.errors import DeniedError, MalformedMessageError, NotHeldError
 from bus.core.message import Message
 from bus.ports import Access, Action
+from bus.subscription import Delivery
 from tests.fakes.buses import Background, Inbox, PartsBus, tamper, totals
 from tests.fakes.busparts import ListAudit
 from tests.fakes.ruling import Ruling, no, yes
@@ -234,6 +235,84 @@ async def test_a_request_waits_until_it_is_released() -> None:
         refused = await second
         assert isinstance(refused, DeniedError)
         assert refused.reasons == ("refused by judge: no",)
+
+
+async def test_a_requester_hears_what_became_of_its_released_request() -> None:
+    """Denied after all: it does not wait for its time-out."""
+    bus, ruling, _ = held_bus()
+    async with bus, Background() as background:
+        bus.agent("worker").subscribe("risky", Inbox())
+        asking = background.run(bus.agent("planner").request("risky", 1, timeout=30))
+        await bus.settle()
+        (held,) = bus.held
+        ruling.message = lambda *_: no("not any more")
+        released = await bus.agent("judge").release(held.message.id.hex(), "fine")
+        assert isinstance(released, Denied)
+        error = await asking
+        assert isinstance(error, DeniedError)
+        assert "not any more" in error.reasons[0]
+
+
+async def test_a_released_request_to_several_waits_for_the_last_of_them() -> None:
+    """One that gives up does not speak for the others."""
+    bus, _, _ = held_bus()
+
+    async def fails(body: Any, delivery: Delivery) -> None:
+        del body
+        delivery.term("no")
+
+    async def answers(body: Any) -> Any:
+        return body + 1
+
+    async with bus, Background() as background:
+        bus.agent("worker").subscribe("risky", fails)
+        bus.agent("critic").subscribe("risky", answers)
+        asking = background.run(bus.agent("planner").request("risky", 1, timeout=30))
+        await bus.settle()
+        (held,) = bus.held
+        await bus.agent("judge").release(held.message.id.hex(), "fine")
+        assert await asking == 2
+
+
+async def test_a_held_reply_does_not_fail_its_request() -> None:
+    """The work is done; its answer waits to be released."""
+    bus, _, _ = held_bus("answers")
+
+    async def answer(body: Any) -> Any:
+        return body + 1
+
+    async with bus:
+        inbox = Inbox()
+        bus.agent("worker").subscribe("ask", answer)
+        bus.agent("reader").subscribe("answers", inbox)
+        await bus.agent("planner").publish("ask", 1, reply_to="answers")
+        await bus.settle()
+        (held,) = bus.held
+        assert totals(bus).dead == 0
+        assert totals(bus).delivered == 1
+        await bus.agent("judge").release(held.message.id.hex(), "fine")
+        await bus.settle()
+        assert inbox.done == [2]
+
+
+async def test_a_failed_release_finds_its_room_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However much else was held meanwhile."""
+    monkeypatch.setattr("bus.holds.HELD_MAX", 1)
+    bus, ruling, _ = held_bus()
+    async with bus, Background() as background:
+        sub = bus.agent("worker").subscribe("risky", Inbox())
+        outcome = await bus.agent("planner").publish("risky", 1)
+        await bus.agent("worker").unsubscribe(sub)
+        ruling.gate.clear()
+        releasing = background.run(bus.agent("judge").release(outcome.id.hex(), "fine"))
+        await bus.settle()
+        ruling.gate.set()
+        assert isinstance(await releasing, Failed)
+        other = await bus.agent("planner").publish("risky", 2)
+        assert isinstance(other, Failed)
+        assert held_ids(bus) == [outcome.id]
 
 
 async def test_closing_denies_what_is_held() -> None:

@@ -205,6 +205,59 @@ async def test_a_policy_that_cannot_be_asked_loses_nothing() -> None:
     await bus.close()
 
 
+async def test_a_message_that_expires_while_it_waits_is_not_delivered() -> None:
+    """Nor one whose time a new obligation has ended."""
+    ruling, slow = Ruling(), Slow()
+    async with PartsBus(authorizer=ruling) as bus:
+        bus.agent("worker").subscribe("a", slow)
+        planner = bus.agent("planner")
+        for number, ttl in enumerate((60, 3, 60)):
+            await planner.publish("a", number, ttl=ttl)
+        await bus.settle()
+
+        def decide(action: Action, message: Message) -> Any:
+            del action
+            short = message.body == b"\x02"
+            return yes("r2", ttl_ns=1 if short else None)
+
+        ruling.message = lambda *_: no("gone", "r2", fault="unavailable")
+        await reload_ruling(bus, ruling, "r2")
+        slow.inbox.gate.set()
+        await bus.advance(5)
+        ruling.message = decide
+        await bus.advance(5)
+        assert slow.inbox.done == [0]
+        assert totals(bus).expired == 2
+
+
+async def test_a_message_that_the_engine_fails_on_again_and_again_is_denied() -> None:
+    """It does not keep its worker for ever."""
+    bus, ruling, audit, slow = await queued(2)
+    ruling.message = lambda *_: no("too slow", "r2", fault="deadline")
+    await reload_ruling(bus, ruling, "r2")
+    slow.inbox.gate.set()
+    await bus.advance(60)
+    assert totals(bus).recalled == 1
+    assert any("too slow" in r[7] for r in audit.records if r[0] == "recalled")
+    await bus.close()
+
+
+async def test_an_engine_that_cannot_be_asked_ends_no_subscription() -> None:
+    """It is empty until policy answers, and nothing of what waits is lost."""
+    bus, ruling, _, slow = await queued()
+    ruling.access = lambda _: no("gone", "r2", fault="unavailable")
+    await reload_ruling(bus, ruling, "r2")
+    slow.inbox.gate.set()
+    await bus.advance(3)
+    assert bus.stats().subscriptions == 1
+    assert slow.inbox.done == [0]
+    ruling.access = lambda _: yes("r2")
+    await bus.advance(2)
+    assert slow.inbox.done == [0, 1, 2]
+    assert totals(bus).dead == 0
+    await bus.close()
+
+
 async def test_closing_while_policy_cannot_be_asked_keeps_account() -> None:
     """Everything ends, as a dead letter."""
     bus, ruling, _, slow = await queued()
