@@ -127,16 +127,22 @@ def rows(series: Series) -> list[Row]:
 
 def show(table: Sequence[Row], command: str, series: Series) -> None:
     """Print the table for a person."""
+    show_rows(table, command, series.absent)
+    print(f"messages lost: {series.lost}")
+
+
+def show_rows(table: Sequence[Row], command: str, absent: dict[str, str]) -> None:
+    """Print the machine, the command, and a line for each row and what is absent."""
     machine = here()
     print(f"{machine.cpu}, {machine.cores} cores, {machine.python}")
     print(f"load average {os.getloadavg()[0]:.2f} at the end; $ {command}")
+    width = max(28, *(len(name) + 2 for name in [*absent, *(r.what for r in table)]))
     for row in table:
         verdict = {True: "met", False: "MISSED", None: ""}[row.met]
         figure = f"{row.figure:>14,.0f}" if row.figure >= WHOLE else f"{row.figure:>14}"
-        print(f"{row.what:<28}{figure} {row.unit:<12}{row.target:<10}{verdict}")
-    for peer, why in series.absent.items():
-        print(f"{peer:<28}{'absent':>14} {why}")
-    print(f"messages lost: {series.lost}")
+        print(f"{row.what:<{width}}{figure} {row.unit:<12}{row.target:<10}{verdict}")
+    for name, why in absent.items():
+        print(f"{name:<{width}}{'absent':>14} {why}")
 
 
 def main() -> int:

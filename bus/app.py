@@ -15,7 +15,7 @@ from bus.adapters.stores.memory import MemoryStore
 from bus.adapters.usage import MemoryUsage
 from bus.client import BaseBus
 from bus.config import Settings
-from bus.core.errors import PolicyLoadError, PolicyUnavailableError
+from bus.core.errors import BusNotStartedError, PolicyLoadError, PolicyUnavailableError
 from bus.core.ids import IdSource
 from bus.core.limits import POLICY_WATCH_S
 from bus.parts import Parts
@@ -53,6 +53,7 @@ class Bus(BaseBus):
             policy_data is None or isinstance(policy_data, str | Path)
         )
         self._reloading = asyncio.Lock()
+        self._under = ""  # the revision that all subscriptions were asked about under
         self.usage = MemoryUsage()
         self.audit = composing.audit(self.settings, clock)
         inner = self._policy.authorizer
@@ -90,24 +91,38 @@ class Bus(BaseBus):
             PolicyLoadError, PolicyUnavailableError: it was refused, or could not be
                 had, and the revision in force stays.
         """
-        async with self._reloading:  # one after the other: what was read last counts
-            before = self.revision
-            try:
-                await self._policy.renew()
-            except (PolicyLoadError, PolicyUnavailableError) as error:
-                self._host.notes.note("reload_refused", f"policy: {error}")
-                raise
-            if self.revision != before:
-                await self._changed()
-            return self.revision
+        # In a task of the bus's own: who is cancelled here leaves nothing half done.
+        done: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._host.crew.start(self._reload(done), "assent policy reload")
+        return await asyncio.shield(done)
 
-    async def _changed(self) -> None:
-        self._host.terms.revision = self.revision
-        self._host.holds.renewed()
+    async def _reload(self, done: "asyncio.Future[str]") -> None:
+        try:
+            async with self._reloading:  # one after the other: the last read counts
+                await self._renew()
+            done.set_result(self.revision)
+        except (PolicyLoadError, PolicyUnavailableError) as error:
+            self._host.notes.note("reload_refused", f"policy: {error}")
+            done.set_exception(error)
+            done.exception()  # seen, also where the caller was cancelled
+        finally:
+            if not done.done():
+                done.set_exception(BusNotStartedError("the bus was closed meanwhile"))
+                done.exception()
+
+    async def _renew(self) -> None:
+        """Put a policy in force, and everything under it, before anything else."""
+        host = self._host
+        await self._policy.renew()
+        if self._under == self.revision:
+            return
+        host.terms.revision = self.revision
+        host.holds.renewed()
         self._follow()
-        self._host.notes.note("reloaded", f"policy {self.revision}")
         self.forget_changed()
-        ended = await self._host.roster.recheck()
+        ended = await host.roster.recheck()
+        self._under = self.revision
+        host.notes.note("reloaded", f"policy {self.revision}")
         if ended:
             _log.warning("%d subscriptions are no longer allowed", ended)
 
@@ -120,7 +135,7 @@ class Bus(BaseBus):
             await self.decision_log.open()
         try:
             await self._policy.open(self._host.crew.start)
-            self._host.terms.revision = self.revision
+            self._host.terms.revision = self._under = self.revision
             self._follow()
             await super().__aenter__()
         except BaseException:
@@ -132,14 +147,17 @@ class Bus(BaseBus):
 
     async def close(self, *, drain: float | None = None) -> int:
         """Take no more, finish what is under way, stop; see `BaseBus.close`."""
-        left = await super().close(drain=drain)
-        await self._end()
-        return left
+        try:
+            return await super().close(drain=drain)
+        finally:
+            await self._end()
 
     async def _end(self) -> None:
-        await self._policy.close()
-        if self.decision_log is not None:
-            await self.decision_log.close()
+        try:
+            await self._policy.close()
+        finally:
+            if self.decision_log is not None:
+                await self.decision_log.close()
 
     async def _watch(self) -> None:
         """Reload on a change; a policy that is refused is said once a change."""

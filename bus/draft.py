@@ -12,9 +12,9 @@ import msgspec
 from bus.core import subject as grammar, validation
 from bus.core.codec import encode_any
 from bus.core.decision import Principal
-from bus.core.errors import MalformedMessageError, SubjectError
+from bus.core.errors import LimitExceededError, MalformedMessageError, SubjectError
 from bus.core.ids import IdSource
-from bus.core.limits import SUBJECT_BYTES_MAX
+from bus.core.limits import LINEAGE_AUTHORS_MAX, SUBJECT_BYTES_MAX
 from bus.core.message import EVENT, OCTETS, Message
 from bus.subscription import handled
 
@@ -136,6 +136,17 @@ def authors_after(parent: Message) -> tuple[str, ...]:
     return (*(author for author in parent.authors if author != sender), sender)
 
 
+def descend_from(reply: Message) -> None:
+    """Note, in a handler, that what it publishes from here on may come of a reply."""
+    handling = handled.get()
+    if handling is None:
+        return
+    heard = (*reply.authors, reply.sender)
+    before = (author for author in heard if author not in handling.authors)
+    authors = tuple(dict.fromkeys((*before, *handling.authors)))
+    handled.set(msgspec.structs.replace(handling, authors=authors))
+
+
 def check_reply_to(subject: str, author: Author) -> None:
     """Raise `SubjectError` unless an author may name it for replies: not others' inboxes."""
     grammar.parse(subject)
@@ -162,6 +173,11 @@ def _linked(
         validation.check_claim("correlation", options.correlation)
     if options.causation is not None:
         validation.check_claim("causation", options.causation)
+    authors = () if parent is None else authors_after(parent)
+    if len(authors) > LINEAGE_AUTHORS_MAX:
+        raise LimitExceededError(
+            "lineage authors", actual=len(authors), allowed=LINEAGE_AUTHORS_MAX
+        )
     if options.content_type is not None:
         if content_type != OCTETS:
             raise MalformedMessageError("content_type is for a body of bytes")
@@ -186,7 +202,7 @@ def _linked(
         root=None if parent is None else parent.root or parent.id,
         parent=None if parent is None else parent.id,
         depth=0 if parent is None else parent.depth + 1,
-        authors=() if parent is None else authors_after(parent),
+        authors=authors,
         expires_ns=None
         if options.ttl is None
         else validation.expiry_ns(now, options.ttl),

@@ -15,6 +15,7 @@ from bus.core.limits import (
     ERROR_CHARS_MAX,
     HELD_BYTES_MAX,
     HELD_MAX,
+    HELD_TENANT_SHARES,
     RATE_OBLIGATIONS_MAX,
     RETRY_AFTER_S,
 )
@@ -53,6 +54,7 @@ class Holds:
         self._closed = False
         self._held: dict[bytes, tuple[HeldMessage, Timer]] = {}
         self._bytes = 0
+        self._theirs: dict[str, tuple[int, int]] = {}  # number and bytes by tenant
         self._released: dict[bytes, HeldMessage] = {}
 
     @property
@@ -69,13 +71,18 @@ class Holds:
             OverloadedError: past a rate, or too much is held already.
             EndedEarly: it is held.
         """
-        if message.id in self._released:
+        if origin.released == message.id:
             return  # it has waited, and was counted, before
         now_ns = self._parts.clock.now_ns()
         for rate in decision.rates:
             self._limit(rate).process(message, now_ns)
         if decision.hold is None:
             return
+        known = self._held.get(message.id)
+        if known is not None or message.id in self._released:
+            held = self._released[message.id] if known is None else known[0]
+            told = Held(message.id, held.reason, message.revision, held.until_ns)
+            raise EndedEarly(told)  # brought back by its sender: it is here already
         self._parts.validator.seal(message)
         until_ns = now_ns + decision.hold.wait_ns
         reason = decision.hold.reason
@@ -102,18 +109,18 @@ class Holds:
         if release:
             self._released[message_id] = held  # its room is kept until `done`
         else:
-            self._bytes -= len(held.message.body)
+            self._count(held, -1)
 
     def done(self, held: HeldMessage, *, again: bool) -> None:
         """Be told that a release is over; `again` keeps the message for another try."""
         del self._released[held.message.id]
         if again and self._closed:
-            self._bytes -= len(held.message.body)
+            self._count(held, -1)
             self.refuse(held, (CLOSED,))
         elif again:
             self._put(held)
         else:
-            self._bytes -= len(held.message.body)
+            self._count(held, -1)
 
     def tell(self, message: Message, reasons: tuple[str, ...]) -> None:
         """Tell whoever waits for a reply that a message did not get through."""
@@ -155,11 +162,26 @@ class Holds:
 
     def _keep(self, held: HeldMessage) -> None:
         size = len(held.message.body)
-        number = len(self._held) + len(self._released)
-        if self._closed or number >= HELD_MAX or self._bytes + size > HELD_BYTES_MAX:
-            raise OverloadedError("what is held", retry_after_s=RETRY_AFTER_S)
-        self._bytes += size
+        tenant = held.message.tenant
+        number, used = self._theirs.get(tenant, (0, 0))
+        for what, count, total, share in (
+            ("what is held", len(self._held) + len(self._released), self._bytes, 1),
+            (f"what is held of tenant {tenant}", number, used, HELD_TENANT_SHARES),
+        ):
+            room = count < max(HELD_MAX // share, 1)
+            if self._closed or not room or total + size > HELD_BYTES_MAX // share:
+                raise OverloadedError(what, retry_after_s=RETRY_AFTER_S)
+        self._count(held, 1)
         self._put(held)
+
+    def _count(self, held: HeldMessage, step: int) -> None:
+        """Count a message that is held from now on (1), or no longer (-1)."""
+        size = len(held.message.body) * step
+        number, used = self._theirs.get(held.message.tenant, (0, 0))
+        self._bytes += size
+        self._theirs[held.message.tenant] = (number + step, used + size)
+        if number + step == 0:
+            del self._theirs[held.message.tenant]
 
     def _put(self, held: HeldMessage) -> None:
         clock = self._parts.clock

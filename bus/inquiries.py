@@ -16,7 +16,7 @@ from bus.core.errors import (
 from bus.core.limits import REQUEST_TIMEOUT_S_MAX, REQUESTS_WAITING_MAX, RETRY_AFTER_S
 from bus.core.message import QUERY, Message
 from bus.core.outcome import Accepted, Held
-from bus.draft import NORMAL, Author, Options, draft
+from bus.draft import NORMAL, Author, Options, descend_from, draft
 from bus.host import Host
 from bus.letters import Waiting
 from bus.routes import Origin
@@ -66,7 +66,9 @@ class Inquiries:
                 waiting.left = outcome.deliveries
             elif not isinstance(outcome, Held):  # held: it may yet be released
                 outcome.unwrap()
-            return await future
+            reply = await future
+            descend_from(reply)
+            return reply
         finally:
             timer.cancel()
             del self._waiting[correlation]

@@ -6,6 +6,8 @@ open is kept, bounded, and written first.
 
 from typing import NoReturn
 
+import msgspec
+
 from bus.core.decision import PASSING, Decision
 from bus.core.errors import AuditStalledError, DeniedError
 from bus.core.limits import EARLY_RECORDS_MAX
@@ -46,6 +48,10 @@ class Notes:
     def _allowed(self, access: Access, decision: Decision) -> Decision:
         if not decision.allow:
             self._refuse(access, decision)
+        if decision.hold is not None or decision.rates:
+            told = f"what policy obliges cannot be carried out for {access.action}"
+            denied = msgspec.structs.replace(decision, allow=False, reasons=(told,))
+            self._refuse(access, denied)
         return decision
 
     def _refuse(self, access: Access, decision: Decision) -> NoReturn:
@@ -73,21 +79,23 @@ class Notes:
         )
 
     def note(self, event: str, detail: str = "") -> None:
-        """Record something of the bus itself."""
+        """Record something of the bus itself; too rare to wait for room."""
         now = self._parts.clock.now_ns()
-        self._record(
-            (
-                event,
-                now,
-                self._parts.ids.next(now),
-                "",
-                SYSTEM_AGENT,
-                "",
-                self._parts.authorizer.revision,
-                detail,
-                b"",
-            )
+        record = (
+            event,
+            now,
+            self._parts.ids.next(now),
+            "",
+            SYSTEM_AGENT,
+            "",
+            self._parts.authorizer.revision,
+            detail,
+            b"",
         )
+        if self._early is None:
+            self._parts.audit.append(record)
+        else:
+            self._record(record)
 
     def _record(self, record: AuditRecord) -> None:
         if self._early is None:

@@ -153,8 +153,9 @@ class Pipeline:
                 )
         except ProtocolError as error:
             return await self.reject(presenter, origin, error)
-        copy = msgspec.structs.replace(message)  # it is stamped anew; theirs stays
         now_ns = presenter.created_ns
+        # It is stamped anew, and dated: policy judges it by the time it comes in at.
+        copy = msgspec.structs.replace(message, created_ns=now_ns)
         return await self.ingest(copy, origin, "publish", wait_s, now_ns)
 
     async def reject(
@@ -180,6 +181,11 @@ class Pipeline:
             message, subject=message.reply_to, type=RESPONSE, reply_to=None
         )
         decision = await self._authorizer.decide("publish", asked)
+        if decision.allow and (decision.hold is not None or decision.rates):
+            told = f"policy does not let replies go to {message.reply_to} at once"
+            denied = Denied(message.id, (told,), decision.revision, decision.id)
+            raise steps.EndedEarly(denied)
+        steps.bound(message, decision)
         if not decision.allow:
             raise steps.EndedEarly(
                 Denied(message.id, decision.reasons, decision.revision, decision.id)
@@ -209,17 +215,28 @@ class Pipeline:
     ) -> tuple[Message, Decision]:
         """Wait; a decision that a reload has overtaken meanwhile is made again."""
         message, action, decision = asked
+        until_ns = self._parts.clock.now_ns() + int(wait_s * 1e9)
+        known = decision.revision
         while True:
-            await take_rooms(takers, wait_s, self._parts.clock)
-            if decision.revision == self._authorizer.revision:
+            left_s = max(until_ns - self._parts.clock.now_ns(), 0) / 1e9
+            await take_rooms(takers, min(left_s, wait_s), self._parts.clock)
+            self._guard(message, action, origin)
+            if known == self._authorizer.revision:
                 return message, decision
             for taker in takers:
                 taker.grant()
+            known = self._authorizer.revision
             decision = await self._authorizer.decide(action, message)
             await self.may_answer_to(message)
             message = steps.oblige(message, decision)
             steps.bound(message, decision)
             self._carry(message, decision, origin, action)
+
+    def _guard(self, message: Message, action: Action, origin: Origin) -> None:
+        """Look at the subject once more: it may have been made quiet meanwhile."""
+        route = origin.find(message.subject) or origin.routes.resolve(message.subject)
+        if route.guarded:
+            steps.guard(message, action, route, self._parts.clock.now_ns())
 
     def _ended(self, message: Message, origin: Origin, outcome: Outcome) -> Outcome:
         """Count and record an ending other than Accepted."""

@@ -10,7 +10,7 @@ from typing import Final
 from bus.core.decision import PASSING, Decision
 from bus.core.delivery import Event, advance
 from bus.core.errors import IllegalTransitionError, LimitExceededError
-from bus.core.limits import ERROR_CHARS_MAX, POLICY_RETRIES_MAX
+from bus.core.limits import ERROR_CHARS_MAX, POLICY_RETRIES_MAX, READMIT_S
 from bus.core.outcome import Denied
 from bus.parts import Parts
 from bus.pauses import pause
@@ -43,20 +43,24 @@ class Recall:
         """
         sub = delivery.subscription
         try:
-            while not sub.admitted and not sub.ended:
-                await sub.admission.next()
-            if delivery.decision.revision == sub.admitted:
-                return True
-            decision = await self._decided(delivery)
+            while True:
+                while not sub.admitted and not sub.ended:
+                    await sub.admission.next()
+                if delivery.decision.revision == sub.admitted:
+                    return True
+                decision = await self._decided(delivery)
+                refusal = await self._refusal(delivery, decision)
+                if refusal is not None or decision.revision == sub.admitted:
+                    break
+                await pause(self._parts.clock, READMIT_S)  # another reload meanwhile
         except asyncio.CancelledError:
             if sub.ended:
                 self._settling.give_up(delivery, "its subscription ended")
             else:
                 sub.put_back(delivery)
             raise
-        refusal = await self._refusal(delivery, decision)
         if refusal is None:
-            delivery.decision = decision
+            self._oblige(delivery, decision)
             return True
         self._end(delivery, decision.revision, refusal)
         return False
@@ -78,7 +82,7 @@ class Recall:
             await pause(self._parts.clock)
 
     async def _refusal(self, delivery: Delivery, decision: Decision) -> str | None:
-        """Return why the message may not be delivered, or None; oblige it if it may."""
+        """Return why the message may not be delivered, or None."""
         message = delivery.message
         if not decision.allow:
             return "; ".join(decision.reasons)
@@ -91,11 +95,15 @@ class Recall:
             return str(error)
         except EndedEarly as ended:
             return _reason(ended)
+        return None
+
+    def _oblige(self, delivery: Delivery, decision: Decision) -> None:
+        """Put a delivery under a decision: what it obliges is stamped anew."""
         if decision.ttl_ns is not None or decision.redact_headers:
-            message = oblige(message, decision)
+            message = oblige(delivery.message, decision)
             self._parts.validator.seal(message)
             delivery.message = message
-        return None
+        delivery.decision = decision
 
     def _end(self, delivery: Delivery, revision: str, refusal: str) -> None:
         delivery.state = advance(delivery.state, Event.RECALL)

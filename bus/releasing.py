@@ -4,7 +4,11 @@ Rule: policy decides each, and nobody releases what it sent or what descends fro
 """
 
 from bus.core.decision import Principal
-from bus.core.errors import ConstitutionalError, MalformedMessageError
+from bus.core.errors import (
+    ConstitutionalError,
+    LimitExceededError,
+    MalformedMessageError,
+)
 from bus.core.limits import COOLDOWN_S_MAX, ERROR_CHARS_MAX
 from bus.core.message import Message
 from bus.core.outcome import Accepted, Denied, Dropped, Failed, Held, Outcome, Rejected
@@ -16,7 +20,7 @@ from bus.notes import Notes
 from bus.parts import Parts
 from bus.pipeline import Pipeline
 from bus.ports import Access
-from bus.routes import RouteTable
+from bus.routes import Quiet, RouteTable
 
 _NS_PER_S = 1_000_000_000
 
@@ -59,7 +63,7 @@ class Releasing:
                 return outcome
             outcome = await self._pipeline.ingest(
                 held.message,
-                held.origin,
+                held.origin.for_release(held.message.id),
                 held.action,
                 self._parts.publish_wait_s,
                 now_ns,
@@ -101,7 +105,8 @@ class Releasing:
         await self._notes.admit(Access("cooldown", who.id, who.tenant, pattern))
         now_ns = self._parts.clock.now_ns()
         told = f"quiet for {seconds:g} s by {who.id}: {reason}"
-        routes.quiet(tokens, now_ns, now_ns + int(seconds * _NS_PER_S), told)
+        until_ns = now_ns + int(seconds * _NS_PER_S)
+        routes.quiet(Quiet(tokens, who.id, until_ns, told), now_ns)
         self._notes.note("cooldown", f"{who.tenant} {pattern} {told}"[:ERROR_CHARS_MAX])
 
     async def _allowed(
@@ -147,3 +152,7 @@ def _told(outcome: Denied | Dropped | Rejected) -> str:
 def _check_reason(reason: object) -> None:
     if type(reason) is not str or not reason.strip():
         raise MalformedMessageError("a reason is a text that says something")
+    if len(reason) > ERROR_CHARS_MAX:
+        raise LimitExceededError(
+            "reason characters", actual=len(reason), allowed=ERROR_CHARS_MAX
+        )

@@ -5,13 +5,14 @@ revision that did. When the revision changes it is empty until policy was asked 
 """
 
 from bus.core.errors import (
+    AuditStalledError,
     BusError,
     BusNotStartedError,
     DeniedError,
     LimitExceededError,
     SubjectError,
 )
-from bus.core.limits import SUBSCRIPTIONS_MAX
+from bus.core.limits import READMIT_S, SUBSCRIPTIONS_MAX
 from bus.core.subject import DEAD_PREFIX, INBOX_PREFIX
 from bus.crew import Crew
 from bus.dispatcher import Dispatcher
@@ -94,6 +95,9 @@ class Roster:
         try:
             await self._notes.admit(Access("connect", spec.agent, spec.tenant))
             decision = await self._notes.admit(subscribing(spec))
+            while decision.revision != self._parts.authorizer.revision:
+                await pause(self._parts.clock, READMIT_S)  # a reload has overtaken it
+                decision = await self._notes.admit(subscribing(spec))
             if subscription.closed:
                 raise BusNotStartedError(f"{subscription.name} was closed meanwhile")
             self._add(subscription, decision.revision)
@@ -139,17 +143,26 @@ class Roster:
         access = Access("connect", spec.agent, spec.tenant) if inbox else None
         try:
             decision = await self._notes.admit(access or subscribing(spec))
+        except AuditStalledError:
+            self._ask_later(subscription)
+            return None
         except DeniedError as error:
             if error.passing:
-                name = f"assent readmission of {subscription.name}"
-                self._crew.start(self._readmit_later(subscription), name)
+                self._ask_later(subscription)
                 return None
             self._letters.end_inbox(spec.pattern, error)
             self.end(subscription, "its subscription is no longer allowed")
             return False
+        if decision.revision != self._parts.authorizer.revision:
+            self._ask_later(subscription)
+            return None
         subscription.admitted = decision.revision
         subscription.admission.answered()
         return True
+
+    def _ask_later(self, subscription: Subscription) -> None:
+        name = f"assent readmission of {subscription.name}"
+        self._crew.start(self._readmit_later(subscription), name)
 
     async def _readmit_later(self, subscription: Subscription) -> None:
         await pause(self._parts.clock)

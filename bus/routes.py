@@ -11,7 +11,7 @@ import msgspec
 
 from bus.core import subject as grammar
 from bus.core.errors import LimitExceededError
-from bus.core.limits import COOLDOWNS_MAX, ROUTES_MEMO_MAX
+from bus.core.limits import COOLDOWNS_MAX, COOLDOWNS_OF_AGENT_MAX, ROUTES_MEMO_MAX
 from bus.core.routing import RoutingTree
 from bus.core.stats import SubjectStats
 from bus.ports import Processor, Strategy, UsageCell
@@ -104,6 +104,15 @@ class Counters:
         return OTHER
 
 
+class Quiet(msgspec.Struct, frozen=True):
+    """Subjects on which nothing is let in until then, who said so, and why."""
+
+    tokens: Pattern
+    by: str
+    until_ns: int
+    told: str
+
+
 class RouteTable:
     """The subscriptions of one tenant and the routes worked out from them."""
 
@@ -113,21 +122,25 @@ class RouteTable:
         self._plan = plan
         self._counters = counters
         self._tree: RoutingTree[Subscription] = RoutingTree()
-        self._quiet: list[tuple[Pattern, int, str]] = []
+        self._quiet: dict[tuple[Pattern, str], Quiet] = {}
         self.memo: dict[str, Route] = {}
 
-    def quiet(self, tokens: Pattern, now_ns: int, until_ns: int, told: str) -> None:
-        """Let nothing in under a pattern until then; `told` says why.
+    def quiet(self, asked: Quiet, now_ns: int) -> None:
+        """Let nothing in under a pattern until then, in place of the same one's before.
 
         Raises:
             LimitExceededError: too many patterns are quiet already.
         """
-        self._quiet = [place for place in self._quiet if place[1] > now_ns]
-        if len(self._quiet) >= COOLDOWNS_MAX:
-            raise LimitExceededError(
-                "cooldowns", actual=len(self._quiet) + 1, allowed=COOLDOWNS_MAX
-            )
-        self._quiet.append((tokens, until_ns, told))
+        kept = {k: place for k, place in self._quiet.items() if place.until_ns > now_ns}
+        kept.pop((asked.tokens, asked.by), None)
+        own = sum(place.by == asked.by for place in kept.values())
+        for what, actual, allowed in (
+            ("cooldowns", len(kept) + 1, COOLDOWNS_MAX),
+            (f"cooldowns of {asked.by}", own + 1, COOLDOWNS_OF_AGENT_MAX),
+        ):
+            if actual > allowed:
+                raise LimitExceededError(what, actual=actual, allowed=allowed)
+        self._quiet = {**kept, (asked.tokens, asked.by): asked}
         self.memo.clear()
 
     def add(self, subscription: Subscription) -> None:
@@ -148,9 +161,9 @@ class RouteTable:
         """
         tokens = grammar.parse(subject)
         quiet = tuple(
-            (until_ns, told)
-            for pattern, until_ns, told in self._quiet
-            if grammar.matches(pattern, tokens)
+            (place.until_ns, place.told)
+            for place in self._quiet.values()
+            if grammar.matches(place.tokens, tokens)
         )
         route = Route(tuple(self._tree.match(tokens)), self._plan, tokens, quiet)
         route.stats = self._counters.of(tokens)
@@ -168,9 +181,10 @@ class Origin:
     """Where a publish comes from: the tenant's routes and the agent's usage.
 
     `strategy` plans instead of the one that the configuration has for the subject.
+    `released` is the id of the one message that has been held and let go.
     """
 
-    __slots__ = ("find", "routes", "strategy", "usage")
+    __slots__ = ("find", "released", "routes", "strategy", "usage")
 
     def __init__(
         self, routes: RouteTable, usage: UsageCell, strategy: Strategy | None = None
@@ -179,6 +193,13 @@ class Origin:
         self.find = routes.memo.get
         self.usage = usage
         self.strategy = strategy
+        self.released: bytes | None = None
+
+    def for_release(self, message_id: bytes) -> "Origin":
+        """Return this origin for one message that somebody has released."""
+        made = Origin(self.routes, self.usage, self.strategy)
+        made.released = message_id
+        return made
 
 
 def _first(

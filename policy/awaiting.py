@@ -269,7 +269,8 @@ class AwaitingAuthorizer:
 
     def _revision_of(self, answer: Answer, policy: AwaitedPolicy) -> str:
         """Return the revision of an answer, one object for equal ones."""
-        if not answer.revision or answer.revision == policy.revision:
+        # Where the engine's word says nothing of all that it reads, it is not taken.
+        if not policy.told or answer.revision in {"", policy.revision}:
             return policy.revision
         if policy is self._policy:
             self._overtaken()

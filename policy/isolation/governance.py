@@ -54,7 +54,8 @@ class InWorker:
             return
         was = self.authorizer.put(await self._loaded(bundle))
         self._bundle = bundle
-        await was.engine.close()
+        # Beside: what is in force now must not wait for the end of what was.
+        self._spawn(was.engine.close(), "assent end of a policy worker")
 
     async def follow(self, activate: Activate) -> bool:
         """Follow the source, where it can be followed."""

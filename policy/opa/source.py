@@ -170,16 +170,20 @@ def _texts(reply: answers.Reply) -> tuple[Source, ...]:
 
 def _rules(texts: tuple[Source, ...]) -> _Rules:
     """Read what the entry rule can read, or say why that is not known."""
+    if not texts:
+        raise PolicyLoadError(f"the OPA server has no policies, so no rule {ENTRY}")
     if len(texts) > POLICY_FILES_MAX:
         return _Rules(_UNREAD, frozenset(), f"more than {POLICY_FILES_MAX} policies")
     try:
         engine = Engine(texts, "{}")
     except PolicyLoadError as error:
         return _Rules(_UNREAD, frozenset(), str(error))
-    if tuple(ENTRY.split(".")) not in engine.program.rules:
+    program, builtins = engine.program, engine.builtins
+    del engine  # an error would take it along to another thread, where none may end
+    if tuple(ENTRY.split(".")) not in program.rules:
         raise PolicyLoadError(f"the OPA server has no rule {ENTRY}")
-    packages = frozenset(module.package[1:] for module in engine.program.modules)
-    return _Rules(dependencies(engine.program, ENTRY, engine.builtins), packages)
+    packages = frozenset(module.package[1:] for module in program.modules)
+    return _Rules(dependencies(program, ENTRY, builtins), packages)
 
 
 def _agents(document: bytes) -> dict[str, Principal]:

@@ -4,7 +4,6 @@ A new engine joins every contract by a line in ENGINES.
 """
 
 import asyncio
-import json
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable
@@ -22,6 +21,7 @@ from policy.isolation.governance import InWorker
 from policy.isolation.terms import Terms
 from policy.keeping import Keeping
 from policy.opa.governance import AtServer
+from policy.pacing import Steps
 from tests.fakes import policies
 from tests.fakes.awaited import Tasks
 from tests.fakes.messages import NOW_NS
@@ -41,9 +41,11 @@ class Given:
         """Return it."""
         return self._bundle
 
-    def build(self, bundle: Bundle) -> loading.Policy:
+    def building(
+        self, bundle: Bundle, before: loading.Policy | None = None
+    ) -> Steps[loading.Policy]:
         """Make a policy of it."""
-        return loading.build(bundle)
+        return loading.building(bundle, before)
 
     def changed(self, revision: str) -> bool:
         """Tell whether it is another."""
@@ -98,7 +100,7 @@ async def opa(bundle: Bundle) -> AsyncIterator[Authorizer]:
 
 
 def _written(place: Path, bundle: Bundle) -> list[str]:
-    (place / "data.json").write_text(json.dumps(bundle.data))
+    (place / "data.json").write_text(bundle.data_json)
     for number, file in enumerate(bundle.sources):
         (place / f"{number}.rego").write_text(file.text)
     return [str(path) for path in sorted(place.iterdir())]

@@ -14,6 +14,7 @@ from policy.evaluation import Evaluator
 from policy.fields import InputPlan
 from policy.keeping import Keeping
 from policy.loading import Policy
+from policy.pacing import Steps
 from tests.fakes.messages import NOW_NS
 
 PATHS = frozenset({("principal", "id"), ("message", "subject")})
@@ -122,9 +123,10 @@ class ScriptedSource:
         """Return nothing in particular: the script says what follows."""
         return Bundle((), {}, "scripted", built_in=False)
 
-    def build(self, bundle: Bundle) -> Policy:
+    def building(self, bundle: Bundle, before: Policy | None = None) -> Steps[Policy]:
         """Return the next policy."""
-        del bundle
+        del bundle, before
+        yield
         return next(self._policies)
 
     def changed(self, revision: str) -> bool:

@@ -31,7 +31,7 @@ def _log(folder: Path, url: str, wait_s: float = 10.0) -> DecisionLog:
     collector = CollectorSettings(
         url=url,
         spool=folder / "spool",
-        timeout_s=2.0,
+        timeout_s=20.0,
         delay_s=0.01,
         backoff_s_base=0.01,
         backoff_s_max=0.05,
@@ -81,9 +81,10 @@ async def fill(folder: Path, url: str, prefix: str) -> None:
         log.append(entry(f"{prefix}-{number}"))
         number += 1
     _limit(resource.RLIM_INFINITY)
+    while log.stats().pending:  # noqa: ASYNC110 - a thread tells
+        await asyncio.sleep(0.05)
     await log.room()
     _say(f"well: {log.health()[0]}")
-    await log.flush()
     await log.close()
     _say(f"appended: {number}")
 

@@ -12,7 +12,7 @@ from bus.core.errors import (
     SubjectError,
 )
 from bus.core.limits import COOLDOWN_S_MAX
-from tests.fakes.buses import Inbox, PartsBus
+from tests.fakes.buses import Background, Inbox, PartsBus
 from tests.fakes.busparts import ListAudit
 from tests.fakes.ruling import Ruling, no, yes
 
@@ -93,6 +93,36 @@ async def test_a_bad_cooldown_changes_nothing(
         assert isinstance(await bus.agent("planner").publish("a", 1), Accepted)
 
 
+async def test_one_agents_cooldowns_leave_room_for_anothers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Who may quiet cannot keep others from it."""
+    monkeypatch.setattr("bus.routes.COOLDOWNS_OF_AGENT_MAX", 1)
+    async with PartsBus(authorizer=Ruling()) as bus:
+        await bus.agent("judge").cooldown("a", 1, "x")
+        with pytest.raises(LimitExceededError, match="cooldowns of judge"):
+            await bus.agent("judge").cooldown("b", 1, "x")
+        await bus.agent("auditor").cooldown("b", 1, "x")
+
+
+async def test_who_waits_for_room_is_quieted_as_well() -> None:
+    """A publish that began before does not get in after."""
+    async with PartsBus(authorizer=Ruling()) as bus, Background() as background:
+        inbox = Inbox(held=True)
+        bus.agent("worker").subscribe("a", inbox, capacity=1)
+        planner = bus.agent("planner")
+        for number in range(2):
+            await planner.publish("a", number)
+            await bus.settle()
+        waiting = background.run(planner.publish("a", 2, wait=30))
+        await bus.settle()
+        await bus.agent("judge").cooldown("a", 10, "stop")
+        inbox.gate.set()
+        await bus.settle()
+        assert isinstance(await waiting, Denied)
+        assert inbox.done == [0, 1]
+
+
 async def test_how_many_cooldowns_there_are_is_bounded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -100,7 +130,8 @@ async def test_how_many_cooldowns_there_are_is_bounded(
     monkeypatch.setattr("bus.routes.COOLDOWNS_MAX", 2)
     async with PartsBus(authorizer=Ruling()) as bus:
         judge = bus.agent("judge")
-        await judge.cooldown("a", 1, "x")
+        for _ in range(3):  # the same again takes no more room
+            await judge.cooldown("a", 1, "x")
         await judge.cooldown("b", 5, "x")
         with pytest.raises(LimitExceededError, match="cooldowns"):
             await judge.cooldown("c", 1, "x")

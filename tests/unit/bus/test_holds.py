@@ -276,7 +276,10 @@ async def test_a_released_request_to_several_waits_for_the_last_of_them() -> Non
 
 async def test_a_held_reply_does_not_fail_its_request() -> None:
     """The work is done; its answer waits to be released."""
-    bus, _, _ = held_bus("answers")
+    bus, ruling, _ = held_bus()
+    ruling.message = lambda _, message: yes(
+        hold=HOLD if message.sender == "worker" else None
+    )
 
     async def answer(body: Any) -> Any:
         return body + 1
@@ -293,6 +296,87 @@ async def test_a_held_reply_does_not_fail_its_request() -> None:
         await bus.agent("judge").release(held.message.id.hex(), "fine")
         await bus.settle()
         assert inbox.done == [2]
+
+
+async def test_replies_may_not_go_where_a_publish_would_be_held() -> None:
+    """Whoever answers would carry past the hold what its sender may not send at once."""
+    bus, _, audit = held_bus("answers")
+    async with bus:
+        bus.agent("worker").subscribe(">", Inbox())
+        outcome = await bus.agent("planner").publish("ask", 1, reply_to="answers")
+        assert isinstance(outcome, Denied)
+        assert "at once" in outcome.reasons[0]
+    assert said(audit) == ["denied"]
+
+
+async def test_a_hold_on_access_denies() -> None:
+    """What cannot be carried out is not let pass."""
+    bus, ruling, _ = held_bus()
+    ruling.access = lambda access: yes(
+        hold=HOLD if access.action != "connect" else None
+    )
+    async with bus:
+        with pytest.raises(DeniedError, match="cannot be carried out for subscribe"):
+            bus.agent("worker").subscribe("a", Inbox())
+        with pytest.raises(DeniedError, match="cannot be carried out for cooldown"):
+            await bus.agent("judge").cooldown("a", 1, "x")
+
+
+async def test_bringing_back_what_is_held_holds_it_once() -> None:
+    """However often its sender does; and one release is one delivery."""
+    bus, _, _ = held_bus()
+    async with bus:
+        inbox = Inbox()
+        bus.agent("worker").subscribe("risky", inbox)
+        outcome = await bus.agent("planner").publish("risky", 1)
+        stamped = bus.held[0].message
+        for _ in range(5):
+            again = await bus.agent("planner").forward(stamped)
+            assert isinstance(again, Held)
+        assert held_ids(bus) == [outcome.id]
+        released = await bus.agent("judge").release(outcome.id.hex(), "fine")
+        assert isinstance(released, Accepted)
+        await bus.settle()
+        assert inbox.done == [1]
+        await bus.advance(120)
+        assert held_ids(bus) == []
+
+
+async def test_a_tenant_takes_a_share_of_what_may_be_held(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The others' messages can still be held."""
+    monkeypatch.setattr("bus.holds.HELD_MAX", 8)
+    bus, _, _ = held_bus()
+    async with bus:
+        bus.agent("worker").subscribe("risky", Inbox())
+        bus.agent("spy").subscribe("risky", Inbox())
+        theirs = [await bus.agent("spy").publish("risky", n) for n in range(4)]
+        assert [isinstance(o, Held) for o in theirs] == [True, True, False, False]
+        assert isinstance(await bus.agent("planner").publish("risky", 1), Held)
+
+
+async def test_who_was_asked_is_an_author_of_what_the_answer_led_to() -> None:
+    """It cannot release its own words from another's mouth."""
+    bus, _, _ = held_bus()
+
+    async def answer(body: Any) -> Any:
+        return body
+
+    async def passes_on(body: Any) -> None:
+        told = await bus.agent("relay").request("ask", body)
+        await bus.agent("relay").publish("risky", told)
+
+    async with bus:
+        bus.agent("worker").subscribe("risky", Inbox())
+        bus.agent("oracle").subscribe("ask", answer)
+        bus.agent("relay").subscribe("start", passes_on)
+        await bus.agent("planner").publish("start", 1)
+        await bus.settle()
+        (held,) = bus.held
+        assert held.message.authors == ("relay", "oracle", "planner")
+        with pytest.raises(DeniedError, match="self-validation"):
+            await bus.agent("oracle").release(held.message.id.hex(), "fine")
 
 
 async def test_a_failed_release_finds_its_room_again(

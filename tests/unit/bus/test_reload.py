@@ -1,11 +1,13 @@
 """Reload: atomic, and a decision of an older revision is made again before it counts."""
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from bus import Accepted, Denied
 from bus.core.errors import PolicyLoadError
+from bus.testing import TestBus
 from tests.fakes.buses import (
     Background,
     Inbox,
@@ -225,3 +227,45 @@ async def test_a_right_to_name_where_replies_go_can_be_taken_while_one_waits() -
         assert isinstance(outcome, Denied)
         assert "results" in outcome.reason
         assert inbox.done == [0, 1]
+
+
+async def test_a_reload_while_the_record_is_full_lets_nothing_through() -> None:
+    """What is revoked stays revoked, and is ended once it can be recorded."""
+    policy = data()
+    async with new_bus(policy) as bus:
+        slow = Inbox(held=True)
+        bus.agent("worker").subscribe("a", slow)
+        for number in range(3):
+            await bus.agent("planner").publish("a", number)
+        await bus.settle()
+        revoke(policy, "worker")
+        bus.audit.full = True
+        await reload(bus)
+        slow.gate.set()
+        await bus.settle()
+        assert slow.done == [0]
+        bus.audit.full = False
+        await bus.advance(3)
+        assert bus.stats().subscriptions == 0
+        assert slow.got == [0]
+
+
+async def test_a_reload_goes_on_when_its_caller_is_cancelled() -> None:
+    """Nothing is left between two revisions."""
+    policy = data()
+    async with new_bus(policy) as bus, Background() as background:
+        inbox = Inbox()
+        bus.agent("worker").subscribe("a", inbox)
+        revoke(policy, "critic")
+        reloading = background.run(bus.reload_policy())
+        await asyncio.sleep(0)
+        reloading.cancel()
+        await wait_until_loaded(bus)
+        assert isinstance(await bus.agent("planner").publish("a", 1), Accepted)
+        await bus.settle()
+        assert inbox.done == [1]
+
+
+async def wait_until_loaded(bus: TestBus) -> None:
+    """Wait until the reload that is under way is over."""
+    await reload(bus)
