@@ -51,6 +51,9 @@ class Options(msgspec.Struct, frozen=True):
 
 NO_OPTIONS: Final = Options()
 
+# Bound once: a method of an imported object is looked up anew at each call.
+_parent: Final = handled.get
+
 
 class Terms:
     """What every message is made under; one per bus, changed by a reload."""
@@ -105,7 +108,7 @@ def draft(
         validation.check_type(type_)
     if priority is not NORMAL:
         priority = validation.check_priority(priority)
-    parent = handled.get()
+    parent = _parent()
     if parent is not None or options is not None:
         given = NO_OPTIONS if options is None else options
         return _linked(
