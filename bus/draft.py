@@ -50,6 +50,9 @@ class Options(msgspec.Struct, frozen=True):
 
 
 NO_OPTIONS: Final = Options()
+Descent = tuple[bytes | None, bytes | None, int, tuple[str, ...]]
+"""(root, parent, depth, authors) of a message."""
+_UNCAUSED: Final[Descent] = (None, None, 0, ())
 
 # Bound once: a method of an imported object is looked up anew at each call.
 _parent: Final = handled.get
@@ -141,8 +144,10 @@ def authors_after(parent: Message) -> tuple[str, ...]:
 
 def check_reply_to(subject: str, author: Author) -> None:
     """Raise `SubjectError` unless an author may name it for replies: not others' inboxes."""
+    if subject == author.inbox and subject:
+        return  # of the bus's own making
     grammar.parse(subject)
-    if subject.startswith("$") and subject != author.inbox:
+    if subject.startswith("$"):
         raise SubjectError(f"reply_to {subject!r}: '$' belongs to the bus")
 
 
@@ -170,6 +175,7 @@ def _linked(
             raise MalformedMessageError("content_type is for a body of bytes")
         validation.check_claim("content type", options.content_type)
         content_type = options.content_type
+    root, cause, depth, authors = _UNCAUSED if parent is None else _descent(parent)
     return Message(
         terms.ids.next(now),
         subject,
@@ -186,14 +192,17 @@ def _linked(
         options.reply_to,
         options.correlation,
         options.causation,
-        root=None if parent is None else parent.root or parent.id,
-        parent=None if parent is None else parent.id,
-        depth=0 if parent is None else parent.depth + 1,
-        authors=() if parent is None else authors_after(parent),
-        expires_ns=None
-        if options.ttl is None
-        else validation.expiry_ns(now, options.ttl),
+        root,
+        cause,
+        depth,
+        authors,
+        None if options.ttl is None else validation.expiry_ns(now, options.ttl),
     )
+
+
+def _descent(parent: Message) -> Descent:
+    root = parent.root or parent.id
+    return root, parent.id, parent.depth + 1, authors_after(parent)
 
 
 def stub(author: Author, subject: object) -> Message:
