@@ -159,10 +159,7 @@ class Subscription(Backlog["Delivery"]):
         self._reckon()
 
     def put(
-        self,
-        message: Message,
-        decision: Decision,
-        bodies: dict[Any, Any] | None = None,
+        self, message: Message, decision: Decision, bodies: dict[Any, Any] | None = None
     ) -> None:
         """Queue a message there is room for, and wake a worker."""
         delivery = Delivery(message, decision, self)
