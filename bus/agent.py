@@ -131,7 +131,7 @@ class Agent(Member):
         self._host.require_open()
         await self.connected()
         author, ingest, origin = self._author, self._ingest, self._origin
-        wait_s = self._wait_s
+        host, wait_s = self._host, self._wait_s
         options = Options(**extras) if extras else None
         outcomes: list[Outcome] = []
         for number, item in enumerate(items, 1):
@@ -139,7 +139,8 @@ class Agent(Member):
                 await asyncio.sleep(0)  # others have their turn, and the list its end
             try:
                 subject, body = item
-                self._host.require_open()
+                if not host.open:
+                    host.require_open()
                 message = draft(author, subject, body, type, priority, options)
             except ProtocolError as error:
                 outcomes.append(await self._reject(item[0], error))

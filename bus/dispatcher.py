@@ -56,6 +56,7 @@ class Dispatcher:
         )
         now_ns, check, record = self._now_ns, self._check, self._record
         latency, log2_ns = self.latency, self.latency.log2_ns
+        begin = handled.set
         while True:
             if self._audit.full:
                 await self._audit_room()
@@ -72,7 +73,7 @@ class Dispatcher:
                 if waiting:
                     sub.grant()
                 message = delivery.message
-                handled.set(message)
+                begin(message)
                 try:
                     check(message, now)
                     decision = delivery.decision
@@ -86,7 +87,7 @@ class Dispatcher:
                         check(
                             message, now_ns()
                         )  # it may have waited, or have less time
-                        handled.set(message)
+                        begin(message)
                     if decode is None:
                         delivery.state = IN_FLIGHT
                         result = await call(delivery)

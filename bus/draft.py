@@ -50,6 +50,12 @@ class Options(msgspec.Struct, frozen=True):
 
 
 NO_OPTIONS: Final = Options()
+Descent = tuple[bytes | None, bytes | None, int, tuple[str, ...]]
+"""(root, parent, depth, authors) of a message."""
+_UNCAUSED: Final[Descent] = (None, None, 0, ())
+
+# Bound once: a method of an imported object is looked up anew at each call.
+_parent: Final = handled.get
 
 
 class Terms:
@@ -105,7 +111,7 @@ def draft(
         validation.check_type(type_)
     if priority is not NORMAL:
         priority = validation.check_priority(priority)
-    parent = handled.get()
+    parent = _parent()
     if parent is not None or options is not None:
         given = NO_OPTIONS if options is None else options
         return _linked(
@@ -149,8 +155,10 @@ def descend_from(reply: Message) -> None:
 
 def check_reply_to(subject: str, author: Author) -> None:
     """Raise `SubjectError` unless an author may name it for replies: not others' inboxes."""
+    if subject == author.inbox and subject:
+        return  # of the bus's own making
     grammar.parse(subject)
-    if subject.startswith("$") and subject != author.inbox:
+    if subject.startswith("$"):
         raise SubjectError(f"reply_to {subject!r}: '$' belongs to the bus")
 
 
@@ -173,16 +181,12 @@ def _linked(
         validation.check_claim("correlation", options.correlation)
     if options.causation is not None:
         validation.check_claim("causation", options.causation)
-    authors = () if parent is None else authors_after(parent)
-    if len(authors) > LINEAGE_AUTHORS_MAX:
-        raise LimitExceededError(
-            "lineage authors", actual=len(authors), allowed=LINEAGE_AUTHORS_MAX
-        )
     if options.content_type is not None:
         if content_type != OCTETS:
             raise MalformedMessageError("content_type is for a body of bytes")
         validation.check_claim("content type", options.content_type)
         content_type = options.content_type
+    root, cause, depth, authors = _UNCAUSED if parent is None else _descent(parent)
     return Message(
         terms.ids.next(now),
         subject,
@@ -199,14 +203,21 @@ def _linked(
         options.reply_to,
         options.correlation,
         options.causation,
-        root=None if parent is None else parent.root or parent.id,
-        parent=None if parent is None else parent.id,
-        depth=0 if parent is None else parent.depth + 1,
-        authors=authors,
-        expires_ns=None
-        if options.ttl is None
-        else validation.expiry_ns(now, options.ttl),
+        root,
+        cause,
+        depth,
+        authors,
+        None if options.ttl is None else validation.expiry_ns(now, options.ttl),
     )
+
+
+def _descent(parent: Message) -> Descent:
+    root, authors = parent.root or parent.id, authors_after(parent)
+    if len(authors) > LINEAGE_AUTHORS_MAX:
+        raise LimitExceededError(
+            "lineage authors", actual=len(authors), allowed=LINEAGE_AUTHORS_MAX
+        )
+    return root, parent.id, parent.depth + 1, authors
 
 
 def stub(author: Author, subject: object) -> Message:

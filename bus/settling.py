@@ -96,8 +96,8 @@ class Settling:
 
     async def reply(self, delivery: Delivery, body: object) -> Outcome:
         """Publish an answer to the request that is being handled."""
-        at_work = any(w.delivery is delivery for w in delivery.subscription.workers)
-        if not at_work or delivery.state not in {IN_FLIGHT, ACKED}:
+        state = delivery.state
+        if (state is not IN_FLIGHT and state is not ACKED) or not _at_work(delivery):
             raise AlreadySettledError(_place(delivery))
         self._check(delivery.message, self._clock.now_ns())  # it says where replies go
         delivery.replied = True
@@ -197,6 +197,13 @@ class Settling:
                 message.stamp,
             )
         )
+
+
+def _at_work(delivery: Delivery) -> bool:
+    for worker in delivery.subscription.workers:  # noqa: SIM110 - any() takes thrice as long
+        if worker.delivery is delivery:
+            return True
+    return False
 
 
 def _place(delivery: Delivery) -> str:

@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from bus.admission import Admission
-from bus.core.backlog import Backlog
+from bus.core.backlog import NORMAL, Backlog
 from bus.core.decision import Decision
 from bus.core.delivery import State
 from bus.core.errors import NoRespondersError, OverloadedError
@@ -159,16 +159,20 @@ class Subscription(Backlog["Delivery"]):
         self._reckon()
 
     def put(
-        self,
-        message: Message,
-        decision: Decision,
-        bodies: dict[Any, Any] | None = None,
+        self, message: Message, decision: Decision, bodies: dict[Any, Any] | None = None
     ) -> None:
         """Queue a message there is room for, and wake a worker."""
         delivery = Delivery(message, decision, self)
         if bodies is not None:
             delivery.bodies = bodies
-        self.push(delivery, message.priority)
+        above = self._queued_above
+        if message.priority == NORMAL and not above[NORMAL]:
+            # What `push` does for the usual message: the call measured 60 ns.
+            self._normal.append(delivery)
+            self.size += 1
+            above[0] += 1
+        else:
+            self.push(delivery, message.priority)
         if self.idle:
             self.wake()
         elif self.unstaffed:

@@ -22,6 +22,7 @@ from bus.core.limits import BACKOFF_MS_BASE, BACKOFF_MS_MAX
 class State(enum.Enum):
     """Where one message stands for one subscription."""
 
+    __hash__ = object.__hash__  # members are single; Enum's own is a call of Python
     READY = "ready"
     IN_FLIGHT = "in_flight"
     RETURNED = "returned"
@@ -34,6 +35,7 @@ class State(enum.Enum):
 class Event(enum.Enum):
     """What can happen to a delivery."""
 
+    __hash__ = object.__hash__  # as above
     DELIVER = "deliver"
     ACK = "ack"
     NAK = "nak"

@@ -40,13 +40,14 @@ class IdSource:
 
     def next(self, now_ns: int) -> bytes:
         """Return the next id: 16 bytes, greater than every one before it."""
-        tail = next(self._tails, None)
-        if now_ns >= self._until_ns or tail is None:
-            tail = self._turn(now_ns, tail)
-        return self._head + tail
+        if now_ns < self._until_ns:
+            for tail in self._tails:  # a third less than next() with a default
+                return self._head + tail
+        return self._turn(now_ns)
 
-    def _turn(self, now_ns: int, tail: bytes | None) -> bytes:
+    def _turn(self, now_ns: int) -> bytes:
         """Begin a millisecond, a block of the count, or both."""
+        tail = next(self._tails, None)
         if tail is None:
             self._count += len(_LAST_BYTES)
             self._tails = iter(_LAST_BYTES)
@@ -54,4 +55,4 @@ class IdSource:
         ms = max(now_ns, self._until_ns - _MS) // _MS
         self._until_ns = (ms + 1) * _MS
         self._head = _PACK(ms << 16 | 0x7000, self._count)[:-1]
-        return tail
+        return self._head + tail

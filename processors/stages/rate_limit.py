@@ -6,9 +6,8 @@ are kept as the time at which they are full again (the generic cell rate algorit
 ITU-T I.371), so one number per name is all there is.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice, repeat
-from operator import attrgetter
 from typing import ClassVar, Final, Literal
 
 import msgspec
@@ -26,11 +25,6 @@ from bus.core.limits import (
 )
 from bus.core.message import Message
 
-_NAMES: Final[dict[str, Callable[[Message], str]]] = {
-    "tenant": attrgetter("tenant"),
-    "agent": attrgetter("sender"),
-    "subject": attrgetter("subject"),
-}
 _SECOND_NS: Final = 1_000_000_000
 
 
@@ -68,7 +62,6 @@ class RateLimit:
     name: Final = "rate_limit"
     __slots__ = (
         "_full_at",
-        "_name_of",
         "_per",
         "_rings",
         "_room",
@@ -83,7 +76,6 @@ class RateLimit:
     def __init__(self, options: RateLimitOptions) -> None:
         _check(options)
         self._per = options.per
-        self._name_of = _NAMES[options.per]
         self._step = max(1, round(_SECOND_NS / options.rate_per_s))
         # A message passes while the bucket is at most this far from full.
         self._room = self._step * (options.burst - 1)
@@ -104,8 +96,12 @@ class RateLimit:
             OverloadedError: no token is left, or the name is new and no bucket free: of
                 the tenant's share, or of all.
         """
-        name_of = self._name_of
-        name = name_of(message)
+        per = self._per
+        # Compared, not looked up: a call of attrgetter takes 30 ns more.
+        if per == "agent":
+            name = message.sender
+        else:
+            name = message.tenant if per == "tenant" else message.subject
         try:
             buckets = self._full_at[message.tenant]
             full_at = buckets[name]
@@ -116,7 +112,7 @@ class RateLimit:
             full_at = now_ns
         elif full_at - now_ns > self._room:
             raise OverloadedError(
-                f"rate limit of {self._per} {name}",
+                f"rate limit of {per} {name}",
                 retry_after_s=(full_at - now_ns - self._room) / _SECOND_NS,
             )
         buckets[name] = full_at + self._step

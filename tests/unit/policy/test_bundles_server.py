@@ -22,6 +22,7 @@ from policy.bundles.lifecycle import Lifecycle
 from policy.bundles.server import BundleServer
 from policy.bundles.states import Event
 from policy.loading import Policy
+from policy.pacing import Steps
 from tests.fakes.bundles import AUTHZ, GOOD, packed, pair, signed
 from tests.fakes.bundleserver import BundleHost, replying, serving, until
 from tests.fakes.messages import NOW_NS
@@ -61,9 +62,9 @@ class AlreadyRead:
         """Return what was read."""
         return self._bundle
 
-    def build(self, bundle: Bundle) -> Policy:
+    def building(self, bundle: Bundle, before: Policy | None = None) -> Steps[Policy]:
         """Make a policy as the source does."""
-        return self._source.build(bundle)
+        return self._source.building(bundle, before)
 
     def changed(self, revision: str) -> bool:
         """Ask the source."""

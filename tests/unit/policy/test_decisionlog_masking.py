@@ -21,6 +21,7 @@ EVENT: dict[str, Any] = {
         "message": {"subject": "tasks.a", "headers": {"x-card": "4111", "a/b~c": "1"}},
         "principal": {"id": "planner", "roles": ["a", "b", "c"]},
     },
+    "custom": {"action": "publish", "input_digest": "d1"},
     "result": {"allow": True, "reasons": ["card 4111"], "obligations": []},
 }
 
@@ -108,6 +109,22 @@ def test_a_pointer_is_unescaped_as_rfc_6901_says() -> None:
     """A header may be called anything."""
     told = masked(["/input/message/headers/a~1b~0c"])
     assert told["input"]["message"]["headers"] == {"x-card": "4111"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "kept"),
+    [
+        (["/input/principal/id"], False),
+        ([{"op": "upsert", "path": "/result/x", "value": 1}], False),
+        (["/input/nothing"], True),
+        ("nonsense", False),
+    ],
+)
+def test_what_is_hidden_cannot_be_guessed_by_its_digest(
+    answer: Any, *, kept: bool
+) -> None:
+    """The digest of the input goes with what it is a digest of."""
+    assert ("input_digest" in masked(answer)["custom"]) is kept
 
 
 @pytest.mark.parametrize("answer", [None, "[]"])
