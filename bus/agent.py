@@ -74,23 +74,10 @@ class Agent(Member):
         """
         if not self._door.open:
             if self._door is not self._host:
-                return self._connect_first(
-                    partial(
-                        self.publish,
-                        subject,
-                        body,
-                        type,
-                        priority,
-                        headers,
-                        ttl,
-                        reply_to,
-                        correlation,
-                        causation,
-                        content_type,
-                        wait,
-                    ),
-                    subject,
-                )
+                plain = (subject, body, type, priority, headers, ttl)
+                more = (reply_to, correlation, causation, content_type, wait)
+                again = partial(self.publish, *plain, *more)
+                return self._connect_first(again, subject)
             self._host.require_open()
         options = None
         wait_s = self._wait_s

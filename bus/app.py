@@ -131,6 +131,7 @@ class Bus(BaseBus):
 
         Raises what kept the policy from being put in force, or the logs from opening.
         """
+        self._follow()
         if self.decision_log is not None:
             await self.decision_log.open()
         try:
@@ -187,9 +188,19 @@ class Bus(BaseBus):
         return self._policy.authorizer
 
     def _follow(self) -> None:
-        """Let the decision log mask by the rules of the policy in force."""
-        if self.decision_log is not None:
-            self.decision_log.follow(self._policy.bundle())
+        """Let the decision log mask by the rules of the policy in force.
+
+        Raises:
+            PolicyLoadError: those rules are where only a server can evaluate them.
+        """
+        if self.decision_log is None:
+            return
+        if self._policy.masked_elsewhere():
+            raise PolicyLoadError(
+                "the server's policy masks decisions (package system.log), which this "
+                "bus cannot do for it: use OPA's own decision log, or remove the rules"
+            )
+        self.decision_log.follow(self._policy.bundle())
 
     def _standing(self) -> str:
         failure = self._host.failure

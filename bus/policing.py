@@ -100,6 +100,15 @@ def policy_source(
     return _bundles(settings, clock)
 
 
+def _version() -> str:
+    from importlib import metadata  # noqa: PLC0415 - slow, see above
+
+    try:
+        return metadata.version("assent")
+    except metadata.PackageNotFoundError:
+        return "from a folder"
+
+
 def bundle_keys(settings: Settings) -> Mapping[str, Any]:
     """Return the public keys of bundles by id; raise `ConfigurationError` for a bad one."""
     from policy.bundles.keys import (  # noqa: PLC0415 - slow, see above
@@ -202,7 +211,11 @@ def decision_log(
         file = FileSettings(
             path=given.file, rotate_bytes=given.rotate_bytes, keep=given.keep
         )
-    made = LogSettings(labels={"id": given.label}, file=file, collector=collector)
+    made = LogSettings(
+        labels={"id": given.label, "version": _version()},
+        file=file,
+        collector=collector,
+    )
     return Logged(made, authorizer, clock)
 
 

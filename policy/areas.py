@@ -17,10 +17,11 @@ from bus.core.limits import POLICY_DATA_BYTES_MAX, RATE_PER_S_MIN
 from bus.core.message import MESSAGE_TYPES
 from bus.core.subject import parse_pattern
 from bus.core.suggest import hint
-from policy import areadata, data as policy_data, source
+from policy import areadata, data as policy_data, slicing, source
 from policy.engine import Engine
 from policy.evaluation import EvaluationError
 from policy.forms import FormError, fit
+from policy.sliced import SlicedData, keys
 from policy.source import Source
 
 FOLDER: Final = Path(__file__).with_name("rego")
@@ -75,7 +76,7 @@ def data_files(areas: Sequence[str]) -> list[Path]:
     return [POWERS] if CONSTITUTIONAL in areas else []
 
 
-def completed(data: dict[str, Any], areas: Sequence[str]) -> dict[str, Any]:
+def completed(data: SlicedData, areas: Sequence[str]) -> SlicedData:
     """Return the data, with the default powers where they are needed and it has none.
 
     Raises:
@@ -85,7 +86,7 @@ def completed(data: dict[str, Any], areas: Sequence[str]) -> dict[str, Any]:
     if CONSTITUTIONAL not in areas or name in data:
         return data
     text = source.read(str(POWERS), POWERS, bytes_max=POLICY_DATA_BYTES_MAX)
-    return {**data, **policy_data.parse(str(POWERS), text)}
+    return slicing.joined(data, policy_data.read(str(POWERS), text))
 
 
 def check_data(name: str, data: Data, areas: Sequence[str]) -> None:
@@ -106,7 +107,7 @@ def check_data(name: str, data: Data, areas: Sequence[str]) -> None:
             raise PolicyLoadError(
                 f"the area {area} is in force and needs {part}", file=name
             )
-    policy_data.check_built_in(name, {k: v for k, v in data.items() if k not in parts})
+    policy_data.check_built_in(name, data, parts)
     for area in areas:
         for place, problem in _problems(area, data):
             raise PolicyLoadError(f"{place}: {problem}", file=name)
@@ -191,7 +192,7 @@ def _problems_of_rates(part: areadata.Ratelimit, data: Data) -> Iterator[Problem
     named = {"agents": part.agents, "roles": part.roles, "tenants": part.tenants}
     for kind, rates in named.items():
         place = f"ratelimit.{kind}"
-        yield from _unknown(place, kind[:-1], rates, data.get(kind, {}))
+        yield from _unknown(place, kind[:-1], rates, keys(data, kind))
     others = [part.agent, part.tenant, *part.subjects]
     for rate in chain(others, *(rates.values() for rates in named.values())):
         if rate is not UNSET and 0 < rate.per_second < RATE_PER_S_MIN:

@@ -15,9 +15,7 @@ import msgspec
 
 from bus.core.decision import Decision, Principal
 from bus.core.errors import UnknownAgentError
-from bus.core.limits import (
-    POLICY_SUGGESTIONS_SEARCHED_MAX,
-)
+from bus.core.limits import POLICY_SUGGESTIONS_SEARCHED_MAX
 from bus.core.message import Message
 from bus.core.stats import DecisionStats
 from bus.core.suggest import hint
@@ -31,6 +29,7 @@ from policy.fields import access_key, encode_key
 from policy.judging import Bench
 from policy.keeping import Keeping
 from policy.loading import ENTRY, Policy, PolicyFiles, PolicySource
+from policy.pacing import drive, exhaust, later, letting_go
 
 _NS_PER_S: Final = 1_000_000_000
 _DIGEST_BYTES: Final = 16
@@ -67,7 +66,7 @@ class EmbeddedAuthorizer:
         self._bench = Bench()
         self._cache = DecisionCache(self._keeping.entries)
         self._bundle = source.read()
-        self._policy = source.build(self._bundle)
+        self._policy = exhaust(source.building(self._bundle))
         self._routed = self._policy.plan.routed
 
     @property
@@ -166,7 +165,9 @@ class EmbeddedAuthorizer:
         Raises:
             PolicyLoadError: it cannot be read.
         """
-        return self._source.read()
+        bundle = self._source.read()
+        _ = bundle.revision  # made here: it takes a hash of everything
+        return bundle
 
     def reload(self, bundle: Bundle | None = None) -> str:
         """Put a bundle, or what the source has now, in force; return its revision.
@@ -175,18 +176,30 @@ class EmbeddedAuthorizer:
             PolicyLoadError: it is refused; the revision in force stays.
         """
         given = self.read() if bundle is None else bundle
-        policy = self._source.build(given)
-        self._bundle = given
+        self._put(given, exhaust(self._source.building(given, self._policy)))
+        return self.revision
+
+    async def renew(self, bundle: Bundle) -> None:
+        """Do as `reload`, in slices between which the loop goes on.
+
+        Until it is in force the policy before decides, and stays when this is cancelled.
+        No two may be under way at once.
+        """
+        before, kept = self._policy, self._cache
+        self._put(bundle, await drive(self._source.building(bundle, before)))
+        # Nobody waits for it, so that nobody is cancelled after the switch.
+        if kept is not self._cache:
+            later(kept.emptying())
+        later(letting_go([*before.agents.values()]))
+
+    def _put(self, bundle: Bundle, policy: Policy) -> None:
+        """Let a policy decide from here on."""
+        self._bundle = bundle
         if policy.revision != self.revision:
             self._evictions += self._cache.evictions
             self._cache = DecisionCache(self._keeping.entries)
         self._policy = policy
         self._routed = policy.plan.routed
-        return policy.revision
-
-    async def renew(self, bundle: Bundle) -> None:
-        """Do as `reload`."""
-        self.reload(bundle)
 
     def _decide_message(
         self, action: Action, key: bytes, message: Message, now_ns: int

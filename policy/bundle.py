@@ -8,6 +8,7 @@ import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -15,23 +16,31 @@ import msgspec
 
 from bus.core.errors import PolicyLoadError
 from bus.core.limits import POLICY_DATA_BYTES_MAX, POLICY_FILES_MAX
-from policy import areas, data as policy_data, source
+from bus.core.policylimits import POLICY_SLICE_BYTES
+from policy import areas, data as policy_data, slicing, source
+from policy.pacing import breathe
+from policy.sliced import SlicedData, written
 from policy.source import Source
 
 BUILT_IN: Final = Path(__file__).with_name("rego") / "assent"
 DATA_NAMES: Final = ("data.json", "data.toml")
 TEST_SUFFIX: Final = "_test.rego"
 _REVISION_CHARS: Final = 16
+_HASHED_BYTES_EACH: Final = 512  # what hashing a slice costs, as if it were text
+_FIXED_TEXT: Final = 0xA0  # MessagePack's headers of a text: the length, then its bytes
+_FIXED_MAX: Final = 31
+_SIZED_TEXTS: Final = ((0xD9, 1), (0xDA, 2), (0xDB, 4))
 
 Fingerprint = tuple[tuple[str, int, int, int], ...]
 """(path, mtime_ns, size, inode) of every file."""
 
 
-class Bundle(msgspec.Struct, frozen=True):
+class Bundle(msgspec.Struct, frozen=True, dict=True):
     """Policies and data as they were read together; `data_name` is for errors.
 
     `declared` is the revision that a bundle's manifest gives itself. It is shown beside
-    the revision and never instead of it: two contents may declare the same.
+    the revision and never instead of it: two contents may declare the same. What is
+    made of the contents is made once: nobody changes `data`.
     """
 
     sources: tuple[Source, ...]
@@ -40,17 +49,31 @@ class Bundle(msgspec.Struct, frozen=True):
     built_in: bool
     declared: str = ""
 
+    @cached_property
+    def sliced(self) -> SlicedData:
+        """The data as text in slices."""
+        if isinstance(self.data, SlicedData):
+            return self.data
+        return slicing.of_mapping(self.data_name, self.data)
+
     @property
     def data_json(self) -> str:
         """The data as JSON, the same text for the same data."""
-        return msgspec.json.encode(self.data, order="deterministic").decode()
+        return "".join(written(self.sliced.slices))
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """64 hex digits of SHA-256 over all names, texts and data."""
         files = sorted((file.name, file.text) for file in self.sources)
-        content = msgspec.msgpack.encode((files, self.data_json))
-        return hashlib.sha256(content).hexdigest()
+        # MessagePack of (files, data_json), without holding the second as one text.
+        content = msgspec.msgpack.encode((files, ""))[:-1]
+        made = hashlib.sha256(content)
+        data = [piece.encode() for piece in written(self.sliced.slices)]
+        made.update(_text_header(sum(map(len, data))))
+        for piece in data:
+            made.update(piece)
+            breathe(_HASHED_BYTES_EACH)
+        return made.hexdigest()
 
     @property
     def revision(self) -> str:
@@ -115,16 +138,16 @@ class Origin(msgspec.Struct, frozen=True):
         areas.check_names(self.areas)
         return areas.folders(self.areas)
 
-    def _data(self, folder: Path) -> tuple[str, dict[str, Any]]:
+    def _data(self, folder: Path) -> tuple[str, SlicedData]:
         if isinstance(self.data, Mapping):
-            return "data", policy_data.accept("data", self.data)
+            return "data", policy_data.sliced("data", self.data)
         path = self.data
         if path is None:
             with _refusing(folder):
                 path = _only_data_file(folder)
         text = source.read(str(path), path, bytes_max=POLICY_DATA_BYTES_MAX)
-        parsed = policy_data.parse(str(path), text)
-        return str(path), policy_data.accept(str(path), parsed)
+        breathe(POLICY_SLICE_BYTES)
+        return str(path), policy_data.read(str(path), text)
 
 
 def read_folder(folder: Path, *, tests: bool = False) -> Iterator[Source]:
@@ -136,7 +159,9 @@ def read_folder(folder: Path, *, tests: bool = False) -> Iterator[Source]:
     """
     for path in files_of(folder, tests=tests):
         name = path.relative_to(folder).as_posix()
-        yield Source(name, source.read(name, path))
+        text = source.read(name, path)
+        yield Source(name, text)
+        breathe(len(text))
 
 
 def files_of(folder: Path, *, tests: bool = False) -> list[Path]:
@@ -214,6 +239,16 @@ def _only_data_file(folder: Path) -> Path:
     if not _resolved(found[0]).is_relative_to(_resolved(folder)):
         raise PolicyLoadError("a link out of the folder", file=str(found[0]))
     return found[0]
+
+
+def _text_header(size: int) -> bytes:
+    """Return what MessagePack writes before a text of `size` bytes."""
+    if size <= _FIXED_MAX:
+        return bytes([_FIXED_TEXT | size])
+    tag, width = next(
+        (tag, width) for tag, width in _SIZED_TEXTS if size < 1 << 8 * width
+    )
+    return bytes([tag]) + size.to_bytes(width, "big")
 
 
 def _stamped(path: Path) -> tuple[str, int, int, int]:

@@ -9,6 +9,8 @@ would cost every hit 60 ns to choose its victims a little better.
 from typing import Final
 
 from bus.core.decision import Decision
+from bus.core.policylimits import POLICY_SLICE_ENTRIES
+from policy.pacing import Steps
 
 ACTIONS: Final = (
     "publish",
@@ -71,6 +73,17 @@ class DecisionCache:
         if self._old[action].pop(key, None) is not None:
             self._old_size -= 1
         self._keep(action, key, entry)
+
+    def emptying(self) -> Steps[None]:
+        """Let go of everything, some entries in a step: all at once takes 20 ms and more.
+
+        For a cache that nobody asks any more.
+        """
+        for kept in (*self.young.values(), *self._old.values()):
+            while kept:
+                for _ in range(min(POLICY_SLICE_ENTRIES, len(kept))):
+                    kept.popitem()
+                yield
 
     def _keep(self, action: str, key: bytes, entry: Entry) -> None:
         if key not in self.young[action]:

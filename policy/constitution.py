@@ -15,11 +15,7 @@ import rfc8785
 from bus.core import suggest
 from bus.core.document import DocumentError, parse_toml
 from bus.core.errors import ConstitutionError
-from bus.core.limits import (
-    CONSTITUTION_BYTES_MAX,
-    PRINCIPLE_CHARS_MAX,
-    PRINCIPLES_MAX,
-)
+from bus.core.limits import CONSTITUTION_BYTES_MAX, PRINCIPLE_CHARS_MAX, PRINCIPLES_MAX
 
 Severity = Literal["low", "medium", "high", "critical"]
 HASH_CHARS: Final = 16

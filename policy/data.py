@@ -4,10 +4,8 @@ Rule: data is refused as a whole when one entry is wrong. Duplicate keys, number
 engine would round, unknown fields, names that refer to nothing: each has a reason.
 """
 
-import json
-import math
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Final, NoReturn, TypeVar
+from collections.abc import Container, Iterator, Mapping
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -21,19 +19,21 @@ from bus.core.limits import (
     LINEAGE_DEPTH_MAX,
     PAYLOAD_BYTES_MAX,
     POLICY_DATA_BYTES_MAX,
-    POLICY_NESTING_MAX,
     TTL_S_MAX,
 )
 from bus.core.message import MESSAGE_TYPES
 from bus.core.names import check_name, check_tenant
+from bus.core.policylimits import POLICY_SLICE_BYTES
 from bus.core.subject import DEAD_PREFIX, parse_pattern
 from bus.core.suggest import hint
+from policy import slicing, values
 from policy.forms import FormError, fit
+from policy.pacing import Steps, breathe, exhaust
+from policy.sliced import SlicedData, parts
 
 T = TypeVar("T")
 
-_INTEGER_MAX: Final = (1 << 64) - 1  # larger ones lose their last digits in the engine
-_INTEGER_MIN: Final = -(1 << 63)
+_NO_OBJECT: Final = "data is an object at the top"
 
 
 class Agent(msgspec.Struct, frozen=True):
@@ -95,6 +95,12 @@ class StrictAgent(_Strict, frozen=True):
     enabled: bool = True
 
 
+class _StrictAgents(_Strict, frozen=True):
+    """Some agents of the built-in policy."""
+
+    agents: dict[str, StrictAgent]
+
+
 class PolicyData(_Strict, frozen=True):
     """All data of the built-in policy."""
 
@@ -110,16 +116,20 @@ def parse(name: str, text: str) -> dict[str, Any]:
     Raises:
         PolicyLoadError: does not parse, a key twice, or a value the engine would change.
     """
-    if name.endswith(".toml"):
-        try:
-            found: Any = parse_toml(text, bytes_max=POLICY_DATA_BYTES_MAX)
-        except DocumentError as error:
-            raise PolicyLoadError(error.detail, file=name, line=error.line) from None
-    elif name.endswith(".json"):
-        found = _parse_json(name, text)
-    else:
+    return dict(read(name, text))
+
+
+def read(name: str, text: str) -> SlicedData:
+    """Parse a data file as `parse` does, and keep it as text in slices."""
+    if name.endswith(".json"):
+        return slicing.of_json(name, text)
+    if not name.endswith(".toml"):
         raise PolicyLoadError("data is a .json or a .toml file", file=name)
-    return accept(name, found)
+    try:
+        found: Any = parse_toml(text, bytes_max=POLICY_DATA_BYTES_MAX)
+    except DocumentError as error:
+        raise PolicyLoadError(error.detail, file=name, line=error.line) from None
+    return sliced(name, found)
 
 
 def accept(name: str, data: object) -> dict[str, Any]:
@@ -130,13 +140,20 @@ def accept(name: str, data: object) -> dict[str, Any]:
             a number the engine would round.
     """
     if not isinstance(data, Mapping):
-        raise PolicyLoadError("data is an object at the top", file=name)
-    _check_tree(name, data)
+        values.refuse(name, _NO_OBJECT)
+    values.check(name, data, cut=False)
     try:
         copied: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(data))
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise PolicyLoadError(str(error), file=name) from None
     return copied
+
+
+def sliced(name: str, data: object) -> SlicedData:
+    """Return data as `accept` does, as text in slices."""
+    if not isinstance(data, Mapping):
+        values.refuse(name, _NO_OBJECT)
+    return slicing.of_mapping(name, data)
 
 
 def agents_of(name: str, data: Mapping[str, Any]) -> dict[str, Principal]:
@@ -145,32 +162,63 @@ def agents_of(name: str, data: Mapping[str, Any]) -> dict[str, Principal]:
     Raises:
         PolicyLoadError: no agents, too many, or one whose name or tenant is not valid.
     """
-    agents = _converted(name, data, Agents).agents
-    if len(agents) > AGENTS_MAX:
-        _refuse(name, f"{len(agents)} agents; {AGENTS_MAX} are allowed")
-    for agent, told in agents.items():
-        try:
-            check_name("agent", agent)
-            check_tenant(told.tenant)
-        except ProtocolError as error:
-            _refuse(name, f"agents.{agent}: {error}")
-    return {
-        agent: Principal(agent, told.tenant, told.roles)
-        for agent, told in agents.items()
-        if told.enabled
-    }
+    return exhaust(reading_agents(name, data))
 
 
-def check_built_in(name: str, data: Mapping[str, Any]) -> None:
+def reading_agents(name: str, data: Mapping[str, Any]) -> Steps[dict[str, Principal]]:
+    """Do as `agents_of`, some agents in a step."""
+    enabled: dict[str, Principal] = {}
+    count = 0
+    for part in _agent_parts(name, data):
+        agents = _converted(name, {"agents": part}, Agents).agents
+        count += len(agents)
+        for agent, told in agents.items():
+            try:
+                check_name("agent", agent)
+                check_tenant(told.tenant)
+            except ProtocolError as error:
+                values.refuse(name, f"agents.{agent}: {error}")
+            if told.enabled:
+                enabled[agent] = Principal(agent, told.tenant, told.roles)
+        yield
+    if count > AGENTS_MAX:
+        values.refuse(name, f"{count} agents; {AGENTS_MAX} are allowed")
+    return enabled
+
+
+def check_built_in(
+    name: str, data: Mapping[str, Any], without: Container[str] = ()
+) -> None:
     """Return if the data is what the built-in policy expects, to the last field.
+
+    Sections named in `without` are somebody else's.
 
     Raises:
         PolicyLoadError: a field that is unknown or of the wrong type, a name that is
             not valid or refers to nothing, a pattern that may not be granted.
     """
-    read = _converted(name, data, PolicyData)
+    rest = {
+        section: data[section]
+        for section in data
+        if section not in without and section != "agents"
+    }
+    few: Mapping[str, Any] = {"agents": {}} if "agents" in data else {}
+    read = _converted(name, {**rest, **few}, PolicyData)
     for place, problem in _problems(read):
-        _refuse(name, f"{place}: {problem}")
+        values.refuse(name, f"{place}: {problem}")
+    for part in _agent_parts(name, data):
+        agents = _converted(name, {"agents": part}, _StrictAgents).agents
+        for place, problem in _problems_of_agents(agents, read):
+            values.refuse(name, f"{place}: {problem}")
+
+
+def _agent_parts(name: str, data: Mapping[str, Any]) -> Iterator[Any]:
+    """Yield the agents, some at a time; or once what stands in their place."""
+    if "agents" not in data:
+        _converted(name, {}, Agents)  # says that they are missing
+    for part in parts(data, "agents"):
+        yield part
+        breathe(POLICY_SLICE_BYTES)
 
 
 def _problems(data: PolicyData) -> Iterator[tuple[str, str]]:
@@ -178,7 +226,12 @@ def _problems(data: PolicyData) -> Iterator[tuple[str, str]]:
         yield from _wrong(f"tenants.{tenant}", lambda t=tenant: check_tenant(t))
     for role, told in data.roles.items():
         yield from _problems_of_role(f"roles.{role}", told)
-    for agent, known in data.agents.items():
+
+
+def _problems_of_agents(
+    agents: Mapping[str, StrictAgent], data: PolicyData
+) -> Iterator[tuple[str, str]]:
+    for agent, known in agents.items():
         if known.tenant not in data.tenants:
             near = hint(known.tenant, data.tenants)
             yield f"agents.{agent}", f"unknown tenant {known.tenant!r}{near}"
@@ -226,60 +279,3 @@ def _converted(name: str, data: Mapping[str, Any], form: type[T]) -> T:
         return fit(data, form)
     except FormError as error:
         raise PolicyLoadError(str(error), file=name) from None
-
-
-def _parse_json(name: str, text: str) -> Any:
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        made: dict[str, Any] = {}
-        for key, value in pairs:
-            if key in made:
-                _refuse(name, f"key {key!r} stands twice in one object")
-            made[key] = value
-        return made
-
-    def no_constant(word: str) -> NoReturn:
-        _refuse(name, f"{word} is not JSON")
-
-    try:
-        return json.loads(text, object_pairs_hook=unique, parse_constant=no_constant)
-    except json.JSONDecodeError as error:
-        raise PolicyLoadError(error.msg, file=name, line=error.lineno) from None
-    except (RecursionError, ValueError) as error:
-        _refuse(name, f"cannot be read: {error}")
-
-
-def _check_tree(name: str, data: object) -> None:
-    level: list[object] = [data]
-    for _ in range(POLICY_NESTING_MAX):
-        below: list[object] = []
-        for value in level:
-            if isinstance(value, Mapping):
-                below.extend(value.values())
-                if not all(isinstance(key, str) for key in value):
-                    _refuse(name, "a key is not a string")
-            elif isinstance(value, list | tuple):
-                below.extend(value)
-            else:
-                _check_leaf(name, value)
-        level = below
-        if not level:
-            return
-    _refuse(name, f"nested deeper than {POLICY_NESTING_MAX}")
-
-
-def _check_leaf(name: str, value: object) -> None:
-    match value:
-        case None | bool() | str():
-            return
-        case int() if not _INTEGER_MIN <= value <= _INTEGER_MAX:
-            _refuse(name, f"{value}: a number of more than 64 bits")
-        case float() if not math.isfinite(value):
-            _refuse(name, f"{value} is not a number that JSON can carry")
-        case int() | float():
-            return
-        case _:
-            _refuse(name, f"{value!r} is not a value that JSON can carry")
-
-
-def _refuse(name: str, reason: str) -> NoReturn:
-    raise PolicyLoadError(reason, file=name)

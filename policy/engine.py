@@ -22,6 +22,8 @@ from bus.core.limits import (
 )
 from policy import native, source, syntax, vetting
 from policy.evaluation import EvaluationError
+from policy.pacing import Steps, exhaust
+from policy.sliced import SlicedData
 from policy.source import Source
 
 PRINT: Final = "print"
@@ -35,6 +37,24 @@ _SHOWN_CHARS: Final = 40  # of the offending line, on either side of the column
 _STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 
+class Rules:
+    """Policies parsed and checked, without data; for engines of the same thread.
+
+    `native` is only ever copied.
+    """
+
+    __slots__ = ("__weakref__", "builtins", "native", "program", "sources", "thread")
+
+    def __init__(self, sources: Sequence[Source]) -> None:
+        self.sources = tuple(sources)
+        self.thread = threading.get_ident()
+        self.native: Any = regorus.Engine()
+        native.keep(self, self.native)
+        self.native.set_gather_prints(True)
+        self.builtins: AbstractSet[str] = frozenset()
+        self.program = syntax.Program((), {}, {})
+
+
 class Engine:
     """Policies and data, loaded and checked. Usable on the thread that made it.
 
@@ -43,25 +63,37 @@ class Engine:
             function that is not there or is refused, or data that overlaps a package.
     """
 
-    __slots__ = ("__weakref__", "_engine", "_thread", "builtins", "program")
+    __slots__ = ("__weakref__", "_engine", "_thread", "builtins", "program", "rules")
 
     def __init__(
-        self, sources: Sequence[Source], data_json: str, *, printing: bool = False
+        self,
+        sources: Sequence[Source],
+        data_json: str,
+        *,
+        printing: bool = False,
+        rules: "Rules | None" = None,
     ) -> None:
-        _check_together(sources)
-        self._thread = threading.get_ident()
-        self._engine: Any = regorus.Engine()
+        """Load; where `rules` are given, they are those of `sources` and of this thread."""
+        if rules is None:
+            rules = exhaust(parsing(sources, printing=printing))
+        self.rules = rules
+        self.builtins = rules.builtins
+        self.program = rules.program
+        self._thread = rules.thread
+        self._check_thread()
+        self._engine: Any = rules.native.clone()
         native.keep(self, self._engine)
-        self._engine.set_gather_prints(True)
-        for file in sources:
-            source.check(file)
-            _load(file.name, lambda f=file: self._engine.add_policy(f.name, f.text))
-        self.builtins = _builtins()
-        self.program = syntax.parse(_load("", self._engine.get_ast_as_json))
-        known = self.builtins | ({PRINT} if printing else frozenset())
-        vetting.check_calls(self.program, known)
-        vetting.check_recursion(self.program)
-        vetting.check_overlap(self.program, data_json)
+        vetting.check_overlap(self.program, vetting.decoded(data_json))
+        self.add(data_json)
+
+    def add(self, data_json: str) -> None:
+        """Add data at places where there is none yet.
+
+        Raises:
+            PolicyLoadError: there is some, or it is no object.
+            UsageError: called on another thread.
+        """
+        self._check_thread()
         _load("data", lambda: self._engine.add_data_json(data_json))
 
     def evaluate(self, rule: str, input_json: str) -> str | None:
@@ -140,6 +172,49 @@ class Engine:
         # The engine itself would panic with a BaseException that no caller expects.
         if threading.get_ident() != self._thread:
             raise UsageError("a policy engine is used on the thread that made it")
+
+
+def parsing(sources: Sequence[Source], *, printing: bool = False) -> Steps[Rules]:
+    """Parse and check policies, a file in a step; raises as `Engine`."""
+    _check_together(sources)
+    made = Rules(sources)
+    for file in made.sources:
+        source.check(file)
+        _load(file.name, lambda f=file: made.native.add_policy(f.name, f.text))
+        yield
+    made.builtins = _builtins()
+    tree = _load("", made.native.get_ast_as_json)
+    yield
+    made.program = syntax.parse(tree)
+    yield
+    known = made.builtins | ({PRINT} if printing else frozenset())
+    vetting.check_calls(made.program, known)
+    yield
+    vetting.check_recursion(made.program)
+    return made
+
+
+def loading(
+    sources: Sequence[Source], data: SlicedData, before: Engine | None = None
+) -> Steps[Engine]:
+    """Make an engine, a file or a slice of the data in a step; raises as `Engine`.
+
+    What `before` parsed of the same files on this thread is not parsed again.
+    """
+    yield from native.dropping()
+    rules = None if before is None else before.rules
+    if rules is None or rules.sources != tuple(sources) or not _is_here(rules):
+        rules = yield from parsing(sources)
+    made = Engine(sources, "{}", rules=rules)
+    vetting.check_overlap(made.program, data)
+    for part in data.slices:
+        yield
+        made.add(part.document())
+    return made
+
+
+def _is_here(rules: Rules) -> bool:
+    return rules.thread == threading.get_ident()
 
 
 def depth(json_text: str) -> int:

@@ -60,6 +60,9 @@ class Governance(Protocol):
     def bundle(self) -> Bundle | None:
         """Return the policy's files as they are in force, where they are here."""
 
+    def masked_elsewhere(self) -> bool:
+        """Tell whether policy has rules for the decision log that are not here."""
+
     def health(self) -> tuple[bool, str]:
         """Tell whether policy can be asked, and a word on it."""
 
@@ -93,6 +96,10 @@ class InLoop:
     def bundle(self) -> Bundle | None:
         """Return the files in force."""
         return self.authorizer.bundle
+
+    def masked_elsewhere(self) -> bool:
+        """Return False: all rules are here."""
+        return False
 
     def health(self) -> tuple[bool, str]:
         """Tell the revision: this engine is always there."""

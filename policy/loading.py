@@ -12,7 +12,7 @@ import msgspec
 from bus.core.decision import Principal
 from bus.core.errors import PolicyLoadError
 from bus.core.names import SYSTEM_AGENT
-from policy import data as policy_data
+from policy import data as policy_data, engine as engines
 from policy.bundle import Bundle, Fingerprint, Origin
 from policy.cache import ACTIONS
 from policy.deps import Dependencies, dependencies
@@ -20,6 +20,7 @@ from policy.engine import Engine
 from policy.evaluation import EvaluationError, Evaluator
 from policy.fields import InputPlan
 from policy.obligations import decision
+from policy.pacing import Steps, exhaust
 
 ENTRY: Final = "data.assent.authz.decision"
 _ACCESS: Final = ("connect", "subscribe", "cooldown", "release")
@@ -41,14 +42,30 @@ def build(bundle: Bundle) -> Policy:
     Raises:
         PolicyLoadError: with file, line and reason where they are known.
     """
-    engine = Engine(bundle.sources, bundle.data_json)
+    return exhaust(building(bundle))
+
+
+def building(bundle: Bundle, before: Policy | None = None) -> Steps[Policy]:
+    """Do as `build`, a little in each step; on one thread, from the first to the last.
+
+    Where only data differs from that of `before`, no rule is parsed again.
+    """
+    known = None if before is None else before.engine
+    engine = yield from engines.loading(
+        bundle.sources, bundle.sliced, known if isinstance(known, Engine) else None
+    )
     if tuple(ENTRY.split(".")) not in engine.program.rules:
         raise PolicyLoadError(f"there is no rule {ENTRY}")
-    agents = policy_data.agents_of(bundle.data_name, bundle.data)
-    read = dependencies(engine.program, ENTRY, engine.builtins)
+    agents = yield from policy_data.reading_agents(bundle.data_name, bundle.sliced)
+    if isinstance(known, Engine) and known.rules is engine.rules and before:
+        read, plan = before.dependencies, before.plan
+    else:
+        read = dependencies(engine.program, ENTRY, engine.builtins)
+        plan = InputPlan(read.input)
     for document in _samples(agents):
+        yield
         _try_out(engine, document)
-    return Policy(bundle.revision, engine, read, InputPlan(read.input), agents)
+    return Policy(bundle.revision, engine, read, plan, agents)
 
 
 def _try_out(engine: Engine, document: dict[str, Any]) -> None:
@@ -113,8 +130,11 @@ class PolicySource(Protocol):
     def read(self) -> Bundle:
         """Return the files as they are now, or raise `PolicyLoadError`; on any thread."""
 
-    def build(self, bundle: Bundle) -> Policy:
-        """Make a policy of them, or raise `PolicyLoadError`; on the thread that decides."""
+    def building(self, bundle: Bundle, before: Policy | None = None) -> Steps[Policy]:
+        """Make a policy of them in steps, or raise `PolicyLoadError`.
+
+        On the thread that decides. `before` is the one in force, if there is one.
+        """
 
     def changed(self, revision: str) -> bool:
         """Tell whether `read` may now end otherwise than in `revision`."""
@@ -135,9 +155,9 @@ class PolicyFiles:
         self._seen = self._look()
         return self._origin.read()
 
-    def build(self, bundle: Bundle) -> Policy:
+    def building(self, bundle: Bundle, before: Policy | None = None) -> Steps[Policy]:
         """Make a policy of what was read."""
-        return build(bundle)
+        return building(bundle, before)
 
     def changed(self, revision: str) -> bool:
         """Look at the files' times and sizes, and read them only where these differ.

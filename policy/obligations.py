@@ -180,7 +180,7 @@ def decision(
     """
     past = _past_bound(answer)
     if past is not None:
-        reason = f"{OVERSIZE}: policy answered {past}"
+        reason = f"{OVERSIZE}: policy could not be evaluated: it answered {past}"
         denied = denial(
             reason, revision=revision, digest=digest, action=action, fault=OVERSIZE
         )

@@ -10,9 +10,13 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Generator
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
-from bus.core.limits import POLICY_SLICE_BYTES, POLICY_SLICE_PAUSE_S
+from bus.core.policylimits import (
+    POLICY_SLICE_BYTES,
+    POLICY_SLICE_ENTRIES,
+    POLICY_SLICE_PAUSE_S,
+)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -45,7 +49,7 @@ def breathe(handled: int) -> None:
 
 async def beside(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Return what `work` returns; it runs on a paced thread, which cancelling leaves be."""
-    return await asyncio.to_thread(_paced, work, *args, **kwargs)
+    return await asyncio.to_thread(_paced, lambda: work(*args, **kwargs))
 
 
 def exhaust(steps: Steps[T]) -> T:
@@ -59,7 +63,10 @@ def exhaust(steps: Steps[T]) -> T:
 
 
 async def drive(steps: Steps[T]) -> T:
-    """Do one step for each turn of the loop; when cancelled, the rest is not done."""
+    """Do one step after the other, with a pause for the loop's others between them.
+
+    When it is cancelled, the rest is not done.
+    """
     try:
         while True:
             try:
@@ -67,14 +74,31 @@ async def drive(steps: Steps[T]) -> T:
             except StopIteration as end:
                 made: T = end.value
                 return made
-            await asyncio.sleep(0)
+            # Not 0: a program that never sleeps is what a busy machine makes wait.
+            await asyncio.sleep(POLICY_SLICE_PAUSE_S)
     finally:
         steps.close()
 
 
-def _paced(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+def later(steps: Steps[None]) -> None:
+    """Do one step in each turn of the loop that runs, without anybody waiting for it."""
+    try:
+        next(steps)
+    except StopIteration:
+        return
+    asyncio.get_running_loop().call_soon(later, steps)
+
+
+def letting_go(held: list[Any]) -> Steps[None]:
+    """Empty a list of what nobody else holds any more, some of it in a step."""
+    while held:
+        yield  # first: the caller lets go of what else holds it
+        del held[-POLICY_SLICE_ENTRIES:]
+
+
+def _paced(work: Callable[[], T]) -> T:
     _pace.paced, _pace.handled = True, 0
     try:
-        return work(*args, **kwargs)
+        return work()
     finally:
         _pace.paced = False

@@ -6,9 +6,12 @@ is never cut. The text of all slices together is that of the data, to the last b
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
+
+from bus.core.policylimits import POLICY_SLICE_AGENTS
 
 Path = tuple[str, ...]
 
@@ -73,8 +76,8 @@ class SlicedData(Mapping[str, Any]):
             ]
         return _decode("".join(written(kept)))[name]
 
-    def parts(self, name: str) -> Iterator[Mapping[str, Any]]:
-        """Yield the members of the section `name`, an object, a slice at a time."""
+    def parts(self, name: str) -> Iterator[Any]:
+        """Yield the members of a section, a slice at a time, or what it is instead."""
         waiting: dict[str, list[Slice]] = {}
         cut = False
         for part in self.slices:
@@ -123,6 +126,31 @@ def written(slices: Iterable[Slice]) -> Iterator[str]:
         yield part.members
         at, separator = part.path, ","
     yield "}" * (len(at) + 1)
+
+
+def parts(data: Mapping[str, Any], name: str) -> Iterator[Any]:
+    """Yield the members of the section `name`, some at a time.
+
+    A section that is no object is yielded as it is.
+    """
+    if isinstance(data, SlicedData):
+        yield from data.parts(name)
+        return
+    section = data[name]
+    if not isinstance(section, Mapping):
+        yield section
+        return
+    members = iter(section.items())
+    while some := dict(islice(members, POLICY_SLICE_AGENTS)):
+        yield some
+
+
+def keys(data: Mapping[str, Any], name: str) -> dict[str, None]:
+    """Return the keys of the section `name`, of which there are none if it is missing."""
+    found: dict[str, None] = {}
+    for part in parts(data, name) if name in data else ():
+        found.update(dict.fromkeys(part))
+    return found
 
 
 def reaches(data: Mapping[str, Any], path: Path) -> bool:

@@ -14,6 +14,7 @@ import msgspec
 
 from bus.core.errors import PolicyLoadError
 from bus.core.limits import POLICY_FORMAT_DIGITS_MAX, POLICY_RULES_DEEP_MAX
+from policy import sliced
 from policy.syntax import (
     Module,
     Node,
@@ -62,11 +63,11 @@ def check_calls(program: Program, builtins: AbstractSet[str]) -> None:
                     _refuse(f"there is no function {word}", module, line)
 
 
-def check_overlap(program: Program, data_json: str) -> None:
-    """Refuse data at, above or below a package: it would override the package's rules.
+def decoded(data_json: str) -> Mapping[str, Any]:
+    """Return the object that a text is.
 
     Raises:
-        PolicyLoadError: with the file of the package.
+        PolicyLoadError: it is none.
     """
     try:
         data = msgspec.json.decode(data_json)
@@ -74,13 +75,17 @@ def check_overlap(program: Program, data_json: str) -> None:
         raise PolicyLoadError(f"data: {error}") from None
     if not isinstance(data, dict):
         raise PolicyLoadError("data is not an object")
+    return data
+
+
+def check_overlap(program: Program, data: Mapping[str, Any]) -> None:
+    """Refuse data at, above or below a package: it would override the package's rules.
+
+    Raises:
+        PolicyLoadError: with the file of the package.
+    """
     for module in program.modules:
-        place: Any = data
-        for token in module.package[1:]:
-            place = place.get(token, ...) if isinstance(place, dict) else None
-            if place is ...:
-                break
-        if place is not ...:
+        if sliced.reaches(data, module.package[1:]):
             package = ".".join(module.package[1:])
             reason = f"data and package {package} overlap; data would override rules"
             _refuse(reason, module, 1)

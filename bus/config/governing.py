@@ -11,18 +11,21 @@ import msgspec
 
 from bus.config.sections import Name, Secret, Section, Ttl
 from bus.core.limits import (
+    DECISION_ALLOW_TTL_S,
+    DECISION_DENY_TTL_S,
+    DECISIONS_CACHED_MAX,
+    DECISIONS_CACHED_MAX_ALLOWED,
+    SETTING_WAIT_S_MAX,
+)
+from bus.core.policylimits import (
     BUNDLE_LONG_POLL_S_MAX,
     BUNDLE_POLL_S,
     BUNDLE_POLL_S_MIN,
-    DECISION_ALLOW_TTL_S,
     DECISION_CHUNK_BYTES,
-    DECISION_DENY_TTL_S,
     DECISION_FILE_BYTES,
     DECISION_FILES_KEPT,
     DECISION_FILES_KEPT_MAX,
     DECISION_SPOOL_BYTES,
-    DECISIONS_CACHED_MAX,
-    DECISIONS_CACHED_MAX_ALLOWED,
     ISOLATED_DEADLINE_S,
     ISOLATED_DEADLINE_S_MAX,
     ISOLATED_MEMORY_BYTES,
@@ -33,7 +36,6 @@ from bus.core.limits import (
     OPA_CONNECTIONS_MAX,
     OPA_DEADLINE_S,
     OPA_DEADLINE_S_MAX,
-    SETTING_WAIT_S_MAX,
 )
 
 Engine = Literal["embedded", "isolated", "opa"]

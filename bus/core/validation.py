@@ -3,12 +3,7 @@
 from typing import Final
 
 from bus.core.errors import LimitExceededError, MalformedMessageError
-from bus.core.limits import (
-    CLAIM_BYTES_MAX,
-    HEADER_BYTES_MAX,
-    HEADERS_MAX,
-    TTL_S_MAX,
-)
+from bus.core.limits import CLAIM_BYTES_MAX, HEADER_BYTES_MAX, HEADERS_MAX, TTL_S_MAX
 from bus.core.message import MESSAGE_TYPES, Priority
 
 _NS: Final = 1_000_000_000

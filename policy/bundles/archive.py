@@ -14,7 +14,7 @@ from typing import Final, NoReturn
 import msgspec
 
 from bus.core.errors import PolicyLoadError
-from bus.core.limits import (
+from bus.core.policylimits import (
     BUNDLE_BYTES_MAX,
     BUNDLE_CONTENT_BYTES_MAX,
     BUNDLE_ENTRIES_MAX,

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import msgspec
 
 from bus.core.errors import PolicyLoadError
-from bus.core.limits import BUNDLE_ENTRIES_MAX
+from bus.core.policylimits import BUNDLE_ENTRIES_MAX
 from policy.bundles import archive, manifest as manifests, opening, paths, signatures
 from policy.bundles.archive import Entry
 from policy.bundles.keys import SigningKey

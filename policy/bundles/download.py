@@ -16,7 +16,7 @@ import aiohttp
 import msgspec
 
 from bus.core.errors import ConfigurationError, PolicyLoadError, PolicyUnavailableError
-from bus.core.limits import (
+from bus.core.policylimits import (
     BUNDLE_BYTES_MAX,
     BUNDLE_DOWNLOAD_S,
     BUNDLE_ETAG_CHARS_MAX,

@@ -15,6 +15,7 @@ from policy.bundles import build, lastgood, opening
 from policy.bundles.lifecycle import Lifecycle
 from policy.bundles.opening import Opened
 from policy.bundles.signatures import Keys
+from policy.pacing import Steps
 
 _Fingerprint = tuple[tuple[str, int, int, int], ...]
 _GONE: Final = (0, -1, 0)
@@ -50,9 +51,11 @@ class BundleFiles:
         self._seen = self._look()
         return self._read()
 
-    def build(self, bundle: Bundle) -> loading.Policy:
+    def building(
+        self, bundle: Bundle, before: loading.Policy | None = None
+    ) -> Steps[loading.Policy]:
         """Make a policy of what was read."""
-        return loading.build(bundle)
+        return loading.building(bundle, before)
 
     def changed(self, revision: str) -> bool:
         """Look at the files' times and sizes, and read them only where these differ."""

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, get_args
 import msgspec
 
 from bus.core.errors import ConfigurationError
-from bus.core.limits import BUNDLE_KEY_BYTES_MAX, BUNDLE_RSA_BITS_MIN
+from bus.core.policylimits import BUNDLE_KEY_BYTES_MAX, BUNDLE_RSA_BITS_MIN
 from policy.bundles.extra import needed
 
 Algorithm = Literal["RS256", "ES256", "EdDSA"]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from bus.core.errors import PolicyLoadError
-from bus.core.limits import BUNDLE_BYTES_MAX
+from bus.core.policylimits import BUNDLE_BYTES_MAX
 from policy.bundles import opening
 from policy.bundles.opening import Opened
 from policy.bundles.signatures import Keys

@@ -16,12 +16,12 @@ from typing import BinaryIO, Final
 import msgspec
 
 from bus.core.errors import DeniedError, MalformedMessageError, PolicyLoadError
-from bus.core.limits import (
+from bus.core.names import check_name
+from bus.core.policylimits import (
     BUNDLE_REASON_CHARS_MAX,
     BUNDLE_RECORD_BYTES_MAX,
     BUNDLE_REVISION_CHARS_MAX,
 )
-from bus.core.names import check_name
 from policy.bundles.lastgood import sync_folder
 from policy.bundles.states import ACTIVE, Event, State, advance
 

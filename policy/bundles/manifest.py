@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from bus.core.errors import PolicyLoadError
-from bus.core.limits import BUNDLE_REVISION_CHARS_MAX, BUNDLE_ROOTS_MAX
+from bus.core.policylimits import BUNDLE_REVISION_CHARS_MAX, BUNDLE_ROOTS_MAX
 from policy.bundles import documents
 from policy.bundles.paths import MANIFEST
 from policy.forms import FormError, fit

@@ -10,7 +10,8 @@ from typing import Any, Final
 import msgspec
 
 from bus.core.errors import PolicyLoadError
-from bus.core.limits import BUNDLES_MAX, POLICY_FILES_MAX
+from bus.core.limits import POLICY_FILES_MAX
+from bus.core.policylimits import BUNDLES_MAX
 from policy import data as policy_data, source
 from policy.bundle import Bundle
 from policy.bundles import archive, documents, manifest as manifests, paths, signatures
@@ -115,7 +116,8 @@ def combined(opened: Sequence[tuple[str, Opened]]) -> Bundle:
             declared.append(f"{name}={one.bundle.declared}")
     _check_count(sources)
     named = ",".join(declared)
-    return Bundle(tuple(sources), data, "data", built_in=False, declared=named)
+    together = policy_data.sliced("data", data)
+    return Bundle(tuple(sources), together, "data", built_in=False, declared=named)
 
 
 def _opened(entries: Sequence[Entry], signature: Signature | None) -> Opened:
@@ -132,7 +134,7 @@ def _opened(entries: Sequence[Entry], signature: Signature | None) -> Opened:
             ignored.append(entry.name)
     _check_count(sources)
     manifests.check_inside(manifest.owned, sources, data)
-    accepted = policy_data.accept("data", data)
+    accepted = policy_data.sliced("data", data)
     bundle = Bundle(
         tuple(sources), accepted, "data", built_in=False, declared=manifest.revision
     )

@@ -7,14 +7,13 @@ OPA writes `/data.json` for `data.json` and tar `./data.json`; no other spelling
 from typing import Final, NoReturn
 
 from bus.core.errors import PolicyLoadError
-from bus.core.limits import (
+from bus.core.limits import POLICY_DATA_BYTES_MAX, POLICY_FILE_BYTES_MAX
+from bus.core.policylimits import (
     BUNDLE_FOLDERS_DEEP_MAX,
     BUNDLE_MANIFEST_BYTES_MAX,
     BUNDLE_PATH_BYTES_MAX,
     BUNDLE_SIGNATURES_BYTES_MAX,
     BUNDLE_YAML_BYTES_MAX,
-    POLICY_DATA_BYTES_MAX,
-    POLICY_FILE_BYTES_MAX,
 )
 
 MANIFEST: Final = ".manifest"

@@ -20,7 +20,7 @@ from bus.core.errors import (
     PolicyUnavailableError,
     UnavailableError,
 )
-from bus.core.limits import (
+from bus.core.policylimits import (
     BUNDLE_POLL_S,
     BUNDLE_POLL_S_MIN,
     BUNDLE_RETRY_S_BASE,
@@ -34,6 +34,7 @@ from policy.bundles.lastgood import LastGood
 from policy.bundles.lifecycle import Lifecycle
 from policy.bundles.opening import Opened
 from policy.bundles.signatures import Keys
+from policy.pacing import Steps
 
 _FAILURES: Final = (UnavailableError, ConfigurationError)
 
@@ -113,9 +114,11 @@ class BundleServer:
                 self._check(self._held)  # it may have been revoked since
             return self._held.bundle
 
-    def build(self, bundle: Bundle) -> loading.Policy:
+    def building(
+        self, bundle: Bundle, before: loading.Policy | None = None
+    ) -> Steps[loading.Policy]:
         """Make a policy of what was read."""
-        return loading.build(bundle)
+        return loading.building(bundle, before)
 
     def changed(self, revision: str) -> bool:
         """Tell whether another bundle has come."""

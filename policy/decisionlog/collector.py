@@ -4,7 +4,6 @@ Rule: a chunk carries the same `Idempotency-Key` each time it is sent, because a
 answer that is lost on its way leaves no choice but to send again.
 """
 
-import asyncio
 import gzip
 import hashlib
 import ipaddress
@@ -14,12 +13,10 @@ from pathlib import Path
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
-import aiohttp
 import msgspec
 
 from bus.core.errors import ConfigurationError
-from bus.core.limits import (
-    DECISION_ANSWER_BYTES_MAX,
+from bus.core.policylimits import (
     DECISION_BACKOFF_S_BASE,
     DECISION_BACKOFF_S_MAX,
     DECISION_RETRY_AFTER_S_MAX,
@@ -55,14 +52,6 @@ class Chunk(msgspec.Struct, frozen=True):
 
     body: bytes
     key: str
-
-
-class Answer(msgspec.Struct, frozen=True):
-    """What came of one attempt; `status` is 0 where there was no whole answer."""
-
-    status: int = 0
-    retry_after: str = ""
-    trouble: str = ""
 
 
 def verdict(status: int) -> Verdict:
@@ -121,55 +110,21 @@ def tls(settings: CollectorSettings) -> ssl.SSLContext:
         raise ConfigurationError(f"CA file {settings.ca_file}: {error}") from error
 
 
-async def post(
-    chunk: Chunk, settings: CollectorSettings, verify: ssl.SSLContext
-) -> Answer:
-    """Send a chunk once and return what came of it. May be cancelled."""
-    try:
-        return await _post(chunk, settings, verify)
-    except TimeoutError:
-        return Answer(trouble=f"no answer in {settings.timeout_s:g} s")
-    except (aiohttp.ClientError, OSError) as error:
-        return Answer(trouble=f"{type(error).__name__}: {error}")
+def headers_of(chunk: Chunk, token_file: Path | None) -> dict[str, str]:
+    """Return what to send a chunk with; the token is read each time.
 
-
-async def _post(
-    chunk: Chunk, settings: CollectorSettings, verify: ssl.SSLContext
-) -> Answer:
+    Raises:
+        OSError: there is no token.
+    """
     headers = {
         "Content-Type": "application/json",
         "Content-Encoding": "gzip",
         "Idempotency-Key": f'"{chunk.key}"',
         "User-Agent": "assent",
     }
-    if settings.token_file is not None:
-        # Each time: a token that was renewed is used at once.
-        token = await asyncio.to_thread(_token, settings.token_file)
-        headers["Authorization"] = f"Bearer {token}"
-    # No connection is kept: one that died meanwhile would look like a lost answer.
-    connector = aiohttp.TCPConnector(ssl=verify, force_close=True)
-    timeout = aiohttp.ClientTimeout(total=settings.timeout_s)
-    async with (
-        aiohttp.ClientSession(
-            connector=connector, timeout=timeout, auto_decompress=False
-        ) as session,
-        session.post(
-            f"{settings.url.rstrip('/')}/logs",
-            data=chunk.body,
-            headers=headers,
-            allow_redirects=False,
-        ) as response,
-    ):
-        read = 0
-        async for piece in response.content.iter_any():
-            read += len(piece)
-            if read > DECISION_ANSWER_BYTES_MAX:
-                break
-        return Answer(
-            response.status,
-            response.headers.get("Retry-After", ""),
-            f"HTTP {response.status}",
-        )
+    if token_file is not None:
+        headers["Authorization"] = f"Bearer {_token(token_file)}"
+    return headers
 
 
 def _token(path: Path) -> str:

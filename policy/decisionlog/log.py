@@ -15,7 +15,7 @@ from bus.core.errors import (
     BusNotStartedError,
     ConfigurationError,
 )
-from bus.core.limits import (
+from bus.core.policylimits import (
     DECISION_LOG_BLOCK,
     DECISION_LOG_FLUSH_S,
     DECISION_LOG_OPEN_S,

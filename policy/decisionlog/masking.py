@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from bus.core.errors import PolicyLoadError, PolicyUnavailableError
-from bus.core.limits import DECISION_MASKS_MAX
+from bus.core.policylimits import DECISION_MASKS_MAX
 from policy.bundle import Bundle
 from policy.engine import Engine
 from policy.evaluation import EvaluationError, Evaluator
@@ -114,6 +114,7 @@ class Masker:
         event = _decode(line)
         erased = [f"/{name}" for name in _SECTIONS if event.pop(name, None) is not None]
         event["erased"] = [*event.get("erased", []), *erased]
+        _forget_digest(event)
         # The reasons of a denial may quote the input as well.
         event["error"] = {"code": "mask_failed", "message": f"mask failed: {reason}"}
         return _encode(event)
@@ -190,10 +191,17 @@ def _masked(line: bytes, masks: list[_Mask]) -> bytes:
             erased.append(mask.pointer)
         elif not mask.remove and _upsert(event, mask.parts, mask.value):
             masked.append(mask.pointer)
+    if erased or masked:
+        _forget_digest(event)
     for name, pointers in (("erased", erased), ("masked", masked)):
         if pointers:
             event[name] = [*event.get(name, []), *pointers]
     return _encode(event)
+
+
+def _forget_digest(event: dict[str, Any]) -> None:
+    """Take out the digest of the input: whoever guesses what is hidden could check it."""
+    event.get("custom", {}).pop("input_digest", None)
 
 
 def _remove(event: dict[str, Any], parts: tuple[str, ...]) -> bool:

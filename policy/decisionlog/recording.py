@@ -12,8 +12,9 @@ import msgspec
 from bus.core.decision import Decision, Principal
 from bus.core.errors import PolicyUnavailableError, UnknownAgentError
 from bus.core.ids import IdSource
-from bus.core.limits import DECISION_BODY_BYTES_KEPT, DECISION_ROLES_MEMO_MAX
+from bus.core.limits import ERROR_CHARS_MAX
 from bus.core.message import Message
+from bus.core.policylimits import DECISION_BODY_BYTES_KEPT, DECISION_ROLES_MEMO_MAX
 from bus.core.stats import DecisionStats
 from bus.ports import Access, Action, Authorizer
 from policy.decisionlog.event import Entry
@@ -190,7 +191,7 @@ class RecordingAuthorizer:
                 None,
                 took_ns,
                 size,
-                str(error),
+                str(error)[:ERROR_CHARS_MAX],
             )
         )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from bus.core.errors import ConfigurationError, PolicyUnavailableError
-from bus.core.limits import (
+from bus.core.policylimits import (
     DECISION_CHUNK_BYTES,
     DECISION_FILE_BYTES,
     DECISION_FILES_KEPT,

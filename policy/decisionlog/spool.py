@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from bus.core.limits import DECISION_CHUNK_BYTES
+from bus.core.policylimits import DECISION_CHUNK_BYTES
 from policy.decisionlog.appending import FOLDER_MODE, LineFile, fitting, sync_folder
 from policy.decisionlog.file import lock_file
 

@@ -4,8 +4,6 @@ Rule: nothing leaves the spool before the collector has answered 2xx, whole. One
 segment is one request; the next is sent when the collector has that one.
 """
 
-import asyncio
-import contextlib
 import random
 import ssl
 import threading
@@ -14,11 +12,12 @@ from typing import Final
 
 from bus.core.limits import ERROR_CHARS_MAX
 from policy.decisionlog import collector
-from policy.decisionlog.collector import Answer, Chunk, CollectorSettings
+from policy.decisionlog.collector import Chunk, CollectorSettings
+from policy.decisionlog.request import Answer, Request
 from policy.decisionlog.spool import Segment, Spool
 
 _DOUBLINGS_MAX: Final = 30
-Send = Callable[[Chunk], Answer]
+_GIVEN_UP: Final = "given up"
 
 
 class Uploader:
@@ -42,8 +41,8 @@ class Uploader:
         self._jitter = jitter
         self._finishing = threading.Event()
         self._abandoned = threading.Event()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._request: asyncio.Task[Answer] | None = None
+        self._verify = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # the settings' follows
+        self._request: Request | None = None
         self._taken: Segment | None = None
         self._thread = threading.Thread(
             target=self._run, name="assent-decisions-upload", daemon=True
@@ -61,24 +60,19 @@ class Uploader:
         """End at once; a request under way is given up and will be repeated."""
         self._abandoned.set()
         self._finishing.set()
-        loop, request = self._loop, self._request
-        if loop is not None and request is not None and not self.ended.is_set():
-            with contextlib.suppress(RuntimeError):  # it has just ended by itself
-                loop.call_soon_threadsafe(request.cancel)
+        if (request := self._request) is not None:
+            request.cut(_GIVEN_UP)
 
     def _run(self) -> None:
         try:
-            verify = collector.tls(self._settings)
-            with asyncio.Runner() as runner:
-                self._loop = runner.get_loop()
-                self._work(lambda chunk: runner.run(self._guarded(chunk, verify)))
-                self._loop = None
+            self._verify = collector.tls(self._settings)
+            self._work()
         except BaseException as fault:  # noqa: BLE001 - health tells; the spool pushes back
             self.error = fault
         finally:
             self.ended.set()
 
-    def _work(self, send: Send) -> None:
+    def _work(self) -> None:
         failed = 0
         while not self._abandoned.is_set():
             finishing = self._finishing.is_set()
@@ -88,7 +82,7 @@ class Uploader:
                     if finishing:
                         return
                     continue
-                wait_s = self._attempt(send, segment, failed)
+                wait_s = self._attempt(segment, failed)
             except OSError as error:
                 wait_s = self._failed(str(error), "", failed)
             failed = 0 if wait_s is None else failed + 1
@@ -105,11 +99,11 @@ class Uploader:
             segment = self._spool.oldest(seal=True)
         return segment
 
-    def _attempt(self, send: Send, segment: Segment, failed: int) -> float | None:
+    def _attempt(self, segment: Segment, failed: int) -> float | None:
         """Send one segment; return how long to wait before the next attempt, if failed."""
         if self._taken != segment:
             chunk = collector.chunk_of(self._spool.read(segment))
-            answer = send(chunk)
+            answer = self._send(chunk)
             told = collector.verdict(answer.status)
             if told == "later":
                 return self._failed(answer.trouble, answer.retry_after, failed)
@@ -135,14 +129,14 @@ class Uploader:
         backoff_s = self._jitter() * min(ceiling, settings.backoff_s_max)
         return max(backoff_s, collector.retry_after_s(retry_after, self._now_ns()))
 
-    async def _guarded(self, chunk: Chunk, verify: ssl.SSLContext) -> Answer:
-        self._request = asyncio.current_task()
-        try:
-            # Looked at after the task is known: `abandon` does it the other way round.
-            if self._abandoned.is_set():
-                return Answer(trouble="given up")
-            return await collector.post(chunk, self._settings, verify)
-        except asyncio.CancelledError:
-            return Answer(trouble="given up")
-        finally:
-            self._request = None
+    def _send(self, chunk: Chunk) -> Answer:
+        settings = self._settings
+        headers = collector.headers_of(chunk, settings.token_file)
+        request = Request(settings.url, self._verify, settings.timeout_s)
+        self._request = request
+        # Looked at after the request is known: `abandon` does it the other way round.
+        if self._abandoned.is_set():
+            request.cut(_GIVEN_UP)
+        answer = request.send(headers, chunk.body)
+        self._request = None
+        return answer

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final, Protocol, TypeVar
 
-from bus.core.limits import DECISION_LOG_BLOCKS_AT_ONCE, DECISION_LOG_RETRY_S
+from bus.core.policylimits import DECISION_LOG_BLOCKS_AT_ONCE, DECISION_LOG_RETRY_S
 from policy.decisionlog.event import Entry, EventMaker
 from policy.decisionlog.masking import FindRules, Masker
 

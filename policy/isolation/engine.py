@@ -9,10 +9,8 @@ import asyncio
 import itertools
 from collections.abc import Iterable, Iterator
 
-from bus.core.limits import (
-    ISOLATED_AHEAD_MAX,
-    POLICY_INPUT_BYTES_MAX,
-)
+from bus.core.limits import POLICY_INPUT_BYTES_MAX
+from bus.core.policylimits import ISOLATED_AHEAD_MAX
 from policy.deps import Dependencies
 from policy.evaluation import Answer, EvaluationError
 from policy.isolation import wire

@@ -65,6 +65,10 @@ class InWorker:
         """Return the files in force."""
         return self._bundle
 
+    def masked_elsewhere(self) -> bool:
+        """Return False: all rules are here."""
+        return False
+
     def health(self) -> tuple[bool, str]:
         """Tell whether a worker is there to be asked."""
         if self._engine is None:

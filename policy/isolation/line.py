@@ -8,7 +8,7 @@ import asyncio
 from collections import deque
 from collections.abc import Iterable, Iterator
 
-from bus.core.limits import ISOLATED_QUESTIONS_BYTES_MAX, ISOLATED_QUESTIONS_MAX
+from bus.core.policylimits import ISOLATED_QUESTIONS_BYTES_MAX, ISOLATED_QUESTIONS_MAX
 from policy.evaluation import EvaluationError, Kind
 
 

@@ -4,14 +4,13 @@ Rule: what a policy's author wrote is parsed, vetted and tried out in the worker
 its bounds. This process reads the agents from the data, and what the worker tells.
 """
 
-import asyncio
 from collections.abc import Mapping
 
 import msgspec
 
 from bus.core.decision import Principal
 from bus.core.errors import PolicyLoadError
-from bus.core.limits import ISOLATED_BUNDLE_BYTES_MAX
+from bus.core.policylimits import ISOLATED_BUNDLE_BYTES_MAX
 from policy import data as policy_data
 from policy.bundle import Bundle
 from policy.deps import Dependencies
@@ -19,6 +18,7 @@ from policy.fields import InputPlan
 from policy.isolation import wire
 from policy.isolation.engine import IsolatedEngine
 from policy.isolation.terms import Terms
+from policy.pacing import beside
 
 
 class IsolatedPolicy(msgspec.Struct, frozen=True):
@@ -43,7 +43,7 @@ async def load(bundle: Bundle, terms: Terms | None = None) -> IsolatedPolicy:
         PolicyLoadError: with file, line and reason where they are known; also when it
             took too long or too much memory, or no worker can be started.
     """
-    revision, content, agents = await asyncio.to_thread(_prepared, bundle)
+    revision, content, agents = await beside(_prepared, bundle)
     engine = IsolatedEngine(revision, content, terms or Terms())
     try:
         read = await engine.open()
@@ -55,7 +55,7 @@ async def load(bundle: Bundle, terms: Terms | None = None) -> IsolatedPolicy:
 
 def _prepared(bundle: Bundle) -> tuple[str, bytes, Mapping[str, Principal]]:
     """Return the revision, what workers are sent, and the agents; beside the loop."""
-    agents = policy_data.agents_of(bundle.data_name, bundle.data)
+    agents = policy_data.agents_of(bundle.data_name, bundle.sliced)
     content = wire.frame(bundle)
     if len(content) > ISOLATED_BUNDLE_BYTES_MAX:
         raise PolicyLoadError(

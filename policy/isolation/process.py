@@ -13,8 +13,8 @@ from typing import Final, Protocol
 
 import msgspec
 
-from bus.core.limits import (
-    ERROR_CHARS_MAX,
+from bus.core.limits import ERROR_CHARS_MAX
+from bus.core.policylimits import (
     ISOLATED_ANSWER_BYTES_MAX,
     ISOLATED_REAP_S_BASE,
     ISOLATED_REAP_S_MAX,

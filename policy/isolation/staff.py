@@ -13,8 +13,8 @@ from typing import Final, Protocol
 import msgspec
 
 from bus.core.errors import PolicyLoadError
-from bus.core.limits import (
-    ERROR_CHARS_MAX,
+from bus.core.limits import ERROR_CHARS_MAX
+from bus.core.policylimits import (
     ISOLATED_BACKOFF_S_BASE,
     ISOLATED_BACKOFF_S_MAX,
     ISOLATED_CLOSE_S,

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import msgspec
 
 from bus.core.errors import UsageError
-from bus.core.limits import (
+from bus.core.policylimits import (
     ISOLATED_ANSWER_BYTES_MAX,
     ISOLATED_DEADLINE_S,
     ISOLATED_DEADLINE_S_MAX,

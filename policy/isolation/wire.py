@@ -13,6 +13,8 @@ import msgspec
 from policy.bundle import Bundle
 from policy.deps import Dependencies
 from policy.evaluation import Kind
+from policy.sliced import Slice, SlicedData
+from policy.source import Source
 
 _LENGTH_BYTES: Final = 4
 
@@ -66,11 +68,34 @@ class Failed(msgspec.Struct, frozen=True, array_like=True, tag="failed"):
     kind: Kind
 
 
+class _Loaded(msgspec.Struct, frozen=True, array_like=True):
+    """A bundle, its data as text: objects would be made by one long call."""
+
+    sources: tuple[Source, ...]
+    names: tuple[str, ...]
+    slices: tuple[Slice, ...]
+    data_name: str
+    built_in: bool
+    declared: str
+
+
+def _loaded(bundle: Bundle) -> _Loaded:
+    data = bundle.sliced
+    return _Loaded(
+        bundle.sources,
+        tuple(data),
+        data.slices,
+        bundle.data_name,
+        bundle.built_in,
+        bundle.declared,
+    )
+
+
 Told = Ready | Refused | Answered | Failed
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 read_begin: Final = msgspec.msgpack.Decoder(Begin).decode
-read_bundle: Final = msgspec.msgpack.Decoder(Bundle).decode
+_read_loaded: Final = msgspec.msgpack.Decoder(_Loaded).decode
 read_ask: Final = msgspec.msgpack.Decoder(Ask).decode
 read_told: Final[Callable[[bytes], Told]] = msgspec.msgpack.Decoder(Told).decode
 
@@ -84,6 +109,13 @@ class FrameTooLongError(Exception):
         self.allowed = allowed
 
 
+def read_bundle(content: bytes) -> Bundle:
+    """Return the bundle that a frame holds; raises `msgspec.MsgspecError`."""
+    read = _read_loaded(content)
+    data = SlicedData(read.names, read.slices)
+    return Bundle(read.sources, data, read.data_name, read.built_in, read.declared)
+
+
 def frame(told: Begin | Bundle | Ask | Told) -> bytes:
     """Return what is written for `told`.
 
@@ -91,7 +123,7 @@ def frame(told: Begin | Bundle | Ask | Told) -> bytes:
         UnicodeEncodeError: a text holds half of a surrogate pair.
         OverflowError: it takes 4 GiB or more.
     """
-    body = _encode(told)
+    body = _encode(_loaded(told) if isinstance(told, Bundle) else told)
     return len(body).to_bytes(_LENGTH_BYTES, "big") + body
 
 

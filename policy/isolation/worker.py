@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from bus.core.errors import PolicyLoadError
-from bus.core.limits import ISOLATED_BUNDLE_BYTES_MAX
+from bus.core.policylimits import ISOLATED_BUNDLE_BYTES_MAX
 from policy import loading
 from policy.deps import Dependencies
 from policy.engine import Engine

@@ -12,7 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 import msgspec
 
 from bus.core.errors import ConfigurationError
-from bus.core.limits import (
+from bus.core.policylimits import (
     OPA_ADDRESS_CHARS_MAX,
     OPA_CONNECTIONS,
     OPA_CONNECTIONS_MAX,

@@ -17,12 +17,8 @@ from bus.core.errors import (
     PolicyUnavailableError,
     UsageError,
 )
-from bus.core.limits import (
-    ERROR_CHARS_MAX,
-    OPA_READ_S,
-    OPA_READY_CHECK_S,
-    OPA_READY_S,
-)
+from bus.core.limits import ERROR_CHARS_MAX
+from bus.core.policylimits import OPA_READ_S, OPA_READY_CHECK_S, OPA_READY_S
 from policy.opa.address import ServerAddress
 from policy.opa.client import FAULTS, explained, open_bounded_session
 

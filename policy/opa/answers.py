@@ -10,11 +10,8 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from bus.core.limits import (
-    BUNDLE_REVISION_CHARS_MAX,
-    ERROR_CHARS_MAX,
-    POLICY_NESTING_MAX,
-)
+from bus.core.limits import ERROR_CHARS_MAX, POLICY_NESTING_MAX
+from bus.core.policylimits import BUNDLE_REVISION_CHARS_MAX
 from policy.engine import depth
 from policy.evaluation import Answer, EvaluationError, Kind
 

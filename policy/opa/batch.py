@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from bus.core.limits import OPA_BATCH_BYTES_MAX, OPA_BATCH_QUESTIONS_MAX
+from bus.core.policylimits import OPA_BATCH_BYTES_MAX, OPA_BATCH_QUESTIONS_MAX
 from policy.evaluation import Answer, EvaluationError
 
 Ending = Answer | EvaluationError

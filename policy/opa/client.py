@@ -17,8 +17,8 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.tracing import Trace
 from yarl import URL
 
-from bus.core.limits import (
-    ERROR_CHARS_MAX,
+from bus.core.limits import ERROR_CHARS_MAX
+from bus.core.policylimits import (
     OPA_KEEPALIVE_S,
     OPA_POLICIES_BYTES_MAX,
     OPA_QUESTIONS_MAX,

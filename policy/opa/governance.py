@@ -11,7 +11,7 @@ from typing import Any
 
 from bus.core.breaker import State
 from bus.core.errors import ConfigurationError, PolicyLoadError, UnavailableError
-from bus.core.limits import OPA_READ_S
+from bus.core.policylimits import OPA_READ_S
 from policy.awaiting import AwaitedPolicy, AwaitingAuthorizer, Spawn
 from policy.bundle import Bundle
 from policy.evaluation import EvaluationError
@@ -88,6 +88,10 @@ class AtServer:
     def bundle(self) -> Bundle | None:
         """Return None: the files are the server's."""
         return None
+
+    def masked_elsewhere(self) -> bool:
+        """Tell whether the server's policy has rules for its own decision log."""
+        return self._read.masks
 
     def health(self) -> tuple[bool, str]:
         """Tell whether the server is asked, or left alone by its breaker."""

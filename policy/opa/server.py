@@ -12,13 +12,11 @@ import msgspec
 from yarl import URL
 
 from bus.core.breaker import Breaker, State
-from bus.core.limits import (
-    ERROR_CHARS_MAX,
+from bus.core.limits import ERROR_CHARS_MAX, POLICY_INPUT_BYTES_MAX, POLICY_NESTING_MAX
+from bus.core.policylimits import (
     OPA_ANSWER_BYTES_MAX,
     OPA_BATCH_BYTES_MAX,
     OPA_RULES_MAX,
-    POLICY_INPUT_BYTES_MAX,
-    POLICY_NESTING_MAX,
 )
 from policy.engine import depth
 from policy.evaluation import Answer, EvaluationError

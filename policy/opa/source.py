@@ -6,6 +6,7 @@ Elsewhere policy may change between two looks, and nobody may rely on the revisi
 
 import asyncio
 import hashlib
+import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 from urllib.parse import quote
@@ -14,12 +15,8 @@ import msgspec
 
 from bus.core.decision import Principal
 from bus.core.errors import PolicyLoadError
-from bus.core.limits import (
-    OPA_POLICIES_BYTES_MAX,
-    OPA_READ_S,
-    POLICY_DATA_BYTES_MAX,
-    POLICY_FILES_MAX,
-)
+from bus.core.limits import POLICY_DATA_BYTES_MAX, POLICY_FILES_MAX
+from bus.core.policylimits import OPA_POLICIES_BYTES_MAX, OPA_READ_S
 from policy import data as policy_data
 from policy.deps import VOLATILE, Dependencies, dependencies
 from policy.engine import Engine
@@ -31,6 +28,7 @@ from policy.source import Source
 from policy.syntax import Path
 
 AGENTS: Final = "agents"
+_MASKS: Final = re.compile(r"^\s*package\s+system\.log\b", re.MULTILINE)
 _REVISION_CHARS: Final = 16
 # Where the policies cannot be read here, nothing may be assumed of them.
 _UNREAD: Final = Dependencies(None, frozenset({()}), VOLATILE)
@@ -43,7 +41,8 @@ class ServerPolicy(msgspec.Struct, frozen=True):
     nothing the entry rule reads can change without it. Otherwise it is a hash of what
     was read, answers tell another or none, and a decision is kept at most a second.
     `unread` says why the policies could not be read here; then every input counts,
-    and no decision is kept at all.
+    and no decision is kept at all. `masks` tells that it has rules for what a decision
+    log may show (`system.log`), which only the server can evaluate.
     """
 
     revision: str
@@ -52,6 +51,7 @@ class ServerPolicy(msgspec.Struct, frozen=True):
     agents: Mapping[str, Principal]
     unread: str = ""
     digest: str = ""
+    masks: bool = False
 
 
 class _Manifest(msgspec.Struct, frozen=True):
@@ -108,6 +108,7 @@ async def read(http: Http) -> ServerPolicy:
         agents=agents,
         unread=rules.unread,
         digest=digest,
+        masks=any(_MASKS.search(file.text) for file in texts),
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
-from bus.core.limits import OPA_ANSWER_BYTES_MAX, OPA_DEADLINE_S
+from bus.core.policylimits import OPA_ANSWER_BYTES_MAX, OPA_DEADLINE_S
 from policy.bundle import BUILT_IN
 from policy.evaluation import EvaluationError
 from policy.opa.address import ServerAddress

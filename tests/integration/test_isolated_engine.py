@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from bus.core.errors import PolicyLoadError
-from bus.core.limits import ISOLATED_AHEAD_MAX, POLICY_INPUT_BYTES_MAX
+from bus.core.limits import POLICY_INPUT_BYTES_MAX
+from bus.core.policylimits import ISOLATED_AHEAD_MAX
 from policy import loading
 from policy.evaluation import Answer, AwaitedEvaluator, EvaluationError, Kind
 from policy.isolation import wire

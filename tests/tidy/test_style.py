@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bus.core import errors, limits
+from bus.core import errors, limits, policylimits
 from tests.tidy.repository import PACKAGES, ROOT, module_name, sources
 
 PRODUCT = sources(*PACKAGES)
@@ -55,19 +55,22 @@ def test_a_waiver_without_a_reason_is_seen() -> None:
     assert unreasoned([(1, text) for text in good]) == []
 
 
+BOUNDS = (limits, policylimits)
+
+
 def test_every_limit_is_enforced_somewhere() -> None:
     """A bound that nothing reads bounds nothing."""
-    own = Path(limits.__file__)
-    text = "\n".join(p.read_text(encoding="utf-8") for p in PRODUCT if p != own)
+    own = {Path(module.__file__) for module in BOUNDS if module.__file__}
+    text = "\n".join(p.read_text(encoding="utf-8") for p in PRODUCT if p not in own)
     used = set(re.findall(r"\b[A-Z][A-Z0-9_]+\b", text))
-    names = [name for name in vars(limits) if name.isupper()]
-    assert names
+    names = [name for module in BOUNDS for name in vars(module) if name.isupper()]
+    assert len(names) == len(set(names))
     assert [name for name in names if name not in used] == []
 
 
 def test_every_limit_is_a_positive_number() -> None:
     """No bound is switched off by a zero or a None."""
-    for name, value in vars(limits).items():
+    for name, value in [*vars(limits).items(), *vars(policylimits).items()]:
         if name.isupper():
             assert isinstance(value, int | float), name
             assert value > 0, name

@@ -12,11 +12,7 @@ import msgspec
 
 from bus.cli.recordings.formats import Action, Format, tell
 from bus.core.errors import MalformedMessageError, ProtocolError
-from bus.core.limits import (
-    REPLAY_ACTIONS_MAX,
-    REPLAY_BYTES_MAX,
-    REPLAY_LINE_BYTES_MAX,
-)
+from bus.core.limits import REPLAY_ACTIONS_MAX, REPLAY_BYTES_MAX, REPLAY_LINE_BYTES_MAX
 
 
 class Source(msgspec.Struct):

@@ -11,11 +11,7 @@ import msgspec
 from bus.cli.recordings.verbs import subject_of
 from bus.config.sources import read_bounded
 from bus.core.errors import ConfigurationError, MalformedMessageError, ProtocolError
-from bus.core.limits import (
-    POLICY_DATA_BYTES_MAX,
-    REPLAY_ACTIONS_MAX,
-    REPLAY_BYTES_MAX,
-)
+from bus.core.limits import POLICY_DATA_BYTES_MAX, REPLAY_ACTIONS_MAX, REPLAY_BYTES_MAX
 from bus.core.names import check_tenant
 from policy.toolcalls.prepare import Tool, policy_data
 

@@ -7,9 +7,7 @@ from bus.core.errors import (
     LimitExceededError,
     UnknownAgentError,
 )
-from bus.core.limits import (
-    AGENTS_MAX,
-)
+from bus.core.limits import AGENTS_MAX
 from tests.fakes.buses import PartsBus, data, lower_bound, new_bus
 
 

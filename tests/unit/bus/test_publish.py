@@ -14,9 +14,7 @@ from bus.core.errors import (
     NoRespondersError,
     UsageError,
 )
-from bus.core.limits import (
-    PAYLOAD_BYTES_MAX,
-)
+from bus.core.limits import PAYLOAD_BYTES_MAX
 from bus.subscription import Delivery
 from tests.fakes.buses import Background, Inbox, codes, new_bus, totals
 

@@ -8,12 +8,7 @@ from bus import Rejected
 from bus.core.errors import (
     MalformedMessageError,
 )
-from bus.core.limits import (
-    HEADERS_MAX,
-    PAYLOAD_BYTES_MAX,
-    SUBJECT_BYTES_MAX,
-    TTL_S_MAX,
-)
+from bus.core.limits import HEADERS_MAX, PAYLOAD_BYTES_MAX, SUBJECT_BYTES_MAX, TTL_S_MAX
 from tests.fakes.buses import Inbox, PartsBus, new_bus, totals
 
 BAD: dict[str, tuple[tuple[Any, Any], dict[str, Any], str]] = {

@@ -8,7 +8,7 @@ import zlib
 
 import pytest
 
-from bus.core import limits
+from bus.core import policylimits as limits
 from bus.core.errors import PolicyLoadError
 from policy.bundles import archive
 from policy.bundles.archive import Entry

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from bus.core.errors import ConfigurationError, PolicyLoadError
-from bus.core.limits import BUNDLE_YAML_BYTES_MAX, POLICY_NESTING_MAX
+from bus.core.limits import POLICY_NESTING_MAX
+from bus.core.policylimits import BUNDLE_YAML_BYTES_MAX
 from policy.bundles import documents, extra
 
 JSON = "data.json"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bus.core.errors import PolicyLoadError, UnknownAgentError, UsageError
-from bus.core.limits import (
+from bus.core.policylimits import (
     BUNDLE_BYTES_MAX,
     BUNDLE_ENTRIES_MAX,
     BUNDLE_YAML_BYTES_MAX,

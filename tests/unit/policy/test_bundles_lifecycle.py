@@ -13,7 +13,7 @@ from bus.core.errors import (
     MalformedMessageError,
     PolicyLoadError,
 )
-from bus.core.limits import BUNDLE_REASON_CHARS_MAX
+from bus.core.policylimits import BUNDLE_REASON_CHARS_MAX
 from policy.bundles import lifecycle as lifecycles
 from policy.bundles.lifecycle import Lifecycle
 from policy.bundles.states import ACTIVE, TABLE, Event, State, advance

@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from bus.core.errors import PolicyLoadError
-from bus.core.limits import BUNDLE_ROOTS_MAX, BUNDLES_MAX, POLICY_FILES_MAX
+from bus.core.limits import POLICY_FILES_MAX
+from bus.core.policylimits import BUNDLE_ROOTS_MAX, BUNDLES_MAX
 from policy import loading
 from policy.bundles import manifest, opening
 from policy.bundles.archive import Entry

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bus.core.limits import DECISION_CHUNK_BYTES
+from bus.core.policylimits import DECISION_CHUNK_BYTES
 from policy.decisionlog.appending import LineFile, fitting
 from policy.decisionlog.file import RotatedFile
 from policy.decisionlog.spool import ASIDE, Spool, SpoolFullError

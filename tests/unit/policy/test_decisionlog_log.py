@@ -16,7 +16,7 @@ from bus.core.errors import (
     ConfigurationError,
     PolicyLoadError,
 )
-from bus.core.limits import DECISION_LOG_PENDING_MAX
+from bus.core.policylimits import DECISION_LOG_PENDING_MAX
 from policy.bundle import Bundle, Origin
 from policy.decisionlog import (
     CollectorSettings,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from bus.core.errors import UsageError
-from bus.core.limits import (
+from bus.core.policylimits import (
     ISOLATED_ANSWER_BYTES_MAX,
     ISOLATED_QUESTIONS_BYTES_MAX,
     ISOLATED_QUESTIONS_MAX,

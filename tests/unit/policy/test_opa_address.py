@@ -7,7 +7,7 @@ import pytest
 
 from bus.config import Secret
 from bus.core.errors import ConfigurationError
-from bus.core.limits import OPA_CONNECTIONS_MAX, OPA_DEADLINE_S_MAX
+from bus.core.policylimits import OPA_CONNECTIONS_MAX, OPA_DEADLINE_S_MAX
 from policy.opa.address import ServerAddress
 
 TOKEN = "s3cret-t0ken"  # noqa: S105 - of no server

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from bus.core.limits import OPA_BATCH_BYTES_MAX, OPA_BATCH_QUESTIONS_MAX
+from bus.core.policylimits import OPA_BATCH_BYTES_MAX, OPA_BATCH_QUESTIONS_MAX
 from policy.evaluation import Answer, EvaluationError
 from policy.opa.address import ServerAddress
 from policy.opa.batch import Batcher, Ending

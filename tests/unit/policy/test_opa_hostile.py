@@ -10,7 +10,8 @@ import pytest
 
 from bus.config import Secret
 from bus.core.breaker import State
-from bus.core.limits import OPA_ANSWER_BYTES_MAX, POLICY_NESTING_MAX
+from bus.core.limits import POLICY_NESTING_MAX
+from bus.core.policylimits import OPA_ANSWER_BYTES_MAX
 from policy.evaluation import Answer, EvaluationError, Kind
 from policy.opa import client
 from policy.opa.address import ServerAddress

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from bus.core.errors import ConfigurationError, PolicyLoadError, UsageError
-from bus.core.limits import BUNDLE_REVISION_CHARS_MAX, POLICY_FILES_MAX
+from bus.core.limits import POLICY_FILES_MAX
+from bus.core.policylimits import BUNDLE_REVISION_CHARS_MAX
 from policy.evaluation import EvaluationError
 from policy.opa import client
 from policy.opa.address import ServerAddress

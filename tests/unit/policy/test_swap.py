@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from bus.core.errors import PolicyLoadError
-from bus.core.limits import POLICY_SLICE_BYTES, POLICY_SLICE_ENTRIES
+from bus.core.policylimits import POLICY_SLICE_BYTES, POLICY_SLICE_ENTRIES
 from policy import pacing
 from policy.authorizer import EmbeddedAuthorizer
 from policy.bundle import Bundle, Origin

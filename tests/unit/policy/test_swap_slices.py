@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from bus.core.errors import PolicyLoadError
-from bus.core.limits import POLICY_NESTING_MAX, POLICY_SLICE_BYTES, POLICY_SLICE_VALUES
+from bus.core.limits import POLICY_NESTING_MAX
+from bus.core.policylimits import POLICY_SLICE_BYTES, POLICY_SLICE_VALUES
 from policy import slicing
 from policy.bundle import Bundle
 from policy.engine import Engine, loading

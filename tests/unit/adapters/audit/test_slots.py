@@ -1,11 +1,7 @@
 """Slots are used in turn, and hold what a block may hold and no more."""
 
 from bus.adapters.audit.slots import Pool
-from bus.core.limits import (
-    AUDIT_SEAL_RECORDS_MAX,
-    AUDIT_SLOT_BYTES,
-    AUDIT_SLOTS_KEPT,
-)
+from bus.core.limits import AUDIT_SEAL_RECORDS_MAX, AUDIT_SLOT_BYTES, AUDIT_SLOTS_KEPT
 
 
 def test_a_slot_comes_back_empty() -> None:
