@@ -64,10 +64,9 @@ class Agent(Member):
     ) -> Coroutine[Any, Any, Outcome]:
         """Publish; await the result to learn what became of the message.
 
-        `body` is bytes, or anything MessagePack carries; for the rest see `Extras`.
-        When a queue is full, this waits for room up to `wait` seconds (the bus's own
-        by default), then ends as `Failed(overloaded)`. Cancelling it leaves nothing
-        behind.
+        `body` is bytes, or anything MessagePack carries; for the rest see `Extras`. When
+        a queue is full, this waits up to `wait` seconds (the bus's own by default),
+        then ends as `Failed(overloaded)`. Cancelling it leaves nothing behind.
 
         Raises:
             BusNotStartedError: the bus is not running. All else is an `Outcome`.
@@ -76,11 +75,11 @@ class Agent(Member):
             if self._door is not self._host:
                 plain = (subject, body, type, priority, headers, ttl)
                 more = (reply_to, correlation, causation, content_type, wait)
-                again = partial(self.publish, *plain, *more)
-                return self._connect_first(again, subject)
+                return self._connect_first(
+                    partial(self.publish, *plain, *more), subject
+                )
             self._host.require_open()
-        options = None
-        wait_s = self._wait_s
+        options, wait_s = None, self._wait_s
         try:
             if not (
                 headers is None

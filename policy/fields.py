@@ -5,14 +5,18 @@ of every one of them, or of what determines it. A field that can be missing is k
 an empty tuple when it is, and as a tuple of one when it is not, null included.
 """
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
 
 from bus.core.decision import Principal
-from bus.core.message import JSON, MSGPACK, Message
+from bus.core.errors import PolicyLoadError
+from bus.core.message import Message
 from bus.ports import Access
+from policy import bodies
+from policy.bodies import UnaskableError
 from policy.syntax import Path
 
 Get = Callable[[Message], Any]
@@ -22,23 +26,28 @@ _NS_PER_MINUTE: Final = 60_000_000_000
 encode_key: Final = msgspec.msgpack.Encoder().encode
 _encode_json: Final = msgspec.json.Encoder().encode
 
-_DECODERS: Final[Mapping[str, Callable[[bytes], Any]]] = {
-    JSON: msgspec.json.Decoder().decode,
-    MSGPACK: msgspec.msgpack.Decoder().decode,
-}
+_BODY_DIGEST_BYTES: Final = 32
 
 
 def _hex(value: bytes | None) -> str | None:
     return None if value is None else value.hex()
 
 
-def _body(message: Message) -> Any:
-    """Return the body as plain values, None for bytes and for what does not decode."""
-    decode = _DECODERS.get(message.content_type)
-    try:
-        return None if decode is None else decode(message.body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
+def _lowered(message: Message) -> dict[str, str]:
+    """Return the headers by their names in small letters, as rules name them."""
+    headers = message.headers
+    if not headers:
+        return headers
+    told = {name.lower(): value for name, value in headers.items()}
+    if len(told) != len(headers):
+        raise UnaskableError("two headers have one name but for its capitals")
+    return told
+
+
+def _body_key(message: Message) -> tuple[str, bytes]:
+    """Return what determines a body as rules see it, as short as the body is long."""
+    body = hashlib.blake2b(message.body, digest_size=_BODY_DIGEST_BYTES).digest()
+    return message.content_type, body
 
 
 MESSAGE_FIELDS: Final[Mapping[str, Get]] = {
@@ -49,7 +58,7 @@ MESSAGE_FIELDS: Final[Mapping[str, Get]] = {
     "tenant": lambda m: m.tenant,
     "content_type": lambda m: m.content_type,
     "size": lambda m: len(m.body),
-    "headers": lambda m: m.headers,
+    "headers": _lowered,
     "reply_to": lambda m: m.reply_to,
     "correlation": lambda m: m.correlation,
     "causation": lambda m: m.causation,
@@ -61,8 +70,9 @@ MESSAGE_FIELDS: Final[Mapping[str, Get]] = {
     "created_minute": lambda m: m.created_ns // _NS_PER_MINUTE,
     "expires_ns": lambda m: m.expires_ns,
 }
-# In the document only of a rule that names it: a body is large, and the sender's own.
-NAMED_ONLY: Final[Mapping[str, Get]] = {"body": _body}
+# Beside the fields above, and never recorded: a body is large, and the sender's own.
+BODY: Final = "body"
+READABLE: Final = "body_readable"  # there whenever the body is
 PRINCIPAL_FIELDS: Final = ("id", "tenant", "roles")
 # What every message is routed by. A key of these four serves every rule that reads no
 # more, and is read without a call: 44 ns where operator.attrgetter takes 100.
@@ -76,48 +86,67 @@ class InputPlan:
     the key is msgpack of (sender, tenant, subject, type).
     """
 
-    __slots__ = ("_headers", "_message", "_parts", "_principal", "routed")
+    __slots__ = ("_body", "_headers", "_message", "_parts", "_principal", "routed")
 
     def __init__(self, paths: Iterable[Path] | None) -> None:
+        """Plan.
+
+        Raises:
+            PolicyLoadError: a header is named with capitals, and would never be there.
+        """
         read = frozenset([()] if paths is None else paths)
         self._message = _named(read, "message", MESSAGE_FIELDS)
-        self._message |= _named(_below(read, "message"), "message", NAMED_ONLY)
+        body = _named(read, "message", (BODY, READABLE))
+        self._body = (BODY, READABLE) if BODY in body else tuple(body)
         self._principal = frozenset(_named(read, "principal", PRINCIPAL_FIELDS))
         self._headers = _headers(read) if "headers" in self._message else None
         attributes = _attributes(self._message, self._principal)
         if self._headers is not None:
             del attributes["headers"]
+        if self._body:
+            attributes[BODY] = _body_key
         self.routed = attributes.keys() <= ROUTING and self._headers is None
         self._parts = tuple(attributes.values())
 
     @property
     def message_fields(self) -> frozenset[str]:
         """The fields of a message that are in the document."""
-        return frozenset(self._message)
+        return frozenset((*self._message, *self._body))
 
     def key(self, message: Message) -> bytes:
-        """Return the key of every field the rule reads of a message."""
+        """Return the key of every field the rule reads of a message.
+
+        Raises:
+            UnaskableError: two of its headers have one name.
+        """
         if self.routed:
             return encode_key(
                 (message.sender, message.tenant, message.subject, message.type)
             )
         values = [get(message) for get in self._parts]
         if self._headers is not None:
+            told = _lowered(message)
             values.extend(
-                (message.headers[name],) if name in message.headers else ()
-                for name in self._headers
+                (told[name],) if name in told else () for name in self._headers
             )
         return encode_key(values)
 
     def document(self, action: str, message: Message, roles: tuple[str, ...]) -> str:
-        """Return the input for a message, as JSON, of the fields the rule reads."""
+        """Return the input for a message, as JSON, of the fields the rule reads.
+
+        Raises:
+            UnaskableError: the rule could not be shown what the message is.
+        """
         made = {name: get(message) for name, get in self._message.items()}
         if self._headers is not None:
+            told: dict[str, str] = made["headers"]
             made["headers"] = {
-                name: value
-                for name, value in message.headers.items()
-                if name in self._headers
+                name: told[name] for name in self._headers if name in told
             }
+        if self._body:
+            shown = bodies.shown(message)
+            found = {BODY: shown, READABLE: shown is not None}
+            made.update((name, found[name]) for name in self._body)
         principal = self._of_principal(message.sender, message.tenant, roles)
         return _encode_json(
             {"action": action, "principal": principal, "message": made}
@@ -140,6 +169,12 @@ class InputPlan:
         return {name: getattr(told, name) for name in self._principal}
 
 
+# What is recorded of a question: every field but those of the body.
+RECORDED: Final = InputPlan(
+    [("action",), ("principal",), *(("message", name) for name in MESSAGE_FIELDS)]
+)
+
+
 def access_key(access: Access) -> bytes:
     """Return the key of every field of connecting or subscribing."""
     return encode_key((access.sender, access.tenant, access.pattern, access.queue))
@@ -153,18 +188,18 @@ def _named(read: frozenset[Path], section: str, names: Iterable[str]) -> dict[st
     return {name: get for name, get in told.items() if whole or name in wanted}
 
 
-def _below(read: frozenset[Path], section: str) -> frozenset[Path]:
-    """Return the paths that name a field of a section."""
-    return frozenset(path for path in read if len(path) > 1 and path[0] == section)
-
-
 def _headers(read: frozenset[Path]) -> tuple[str, ...] | None:
     """Return the names of the headers that are read; None if all of them may be."""
     if read & {(), ("message",), ("message", "headers")}:
         return None
-    return tuple(
-        sorted({path[2] for path in read if path[:2] == ("message", "headers")})
-    )
+    names = sorted({path[2] for path in read if path[:2] == ("message", "headers")})
+    for name in names:
+        if name != name.lower():
+            raise PolicyLoadError(
+                f"a rule reads the header {name!r}: names of headers are in small "
+                f"letters in the input; read {name.lower()!r}"
+            )
+    return tuple(names)
 
 
 def _attributes(message: Mapping[str, Get], principal: Iterable[str]) -> dict[str, Get]:
