@@ -64,12 +64,10 @@ class Agent(Member):
     ) -> Coroutine[Any, Any, Outcome]:
         """Publish; await the result to learn what became of the message.
 
-        `body` is bytes, or anything MessagePack carries; for the rest see `Extras`. When
-        a queue is full, this waits up to `wait` seconds (the bus's own by default),
-        then ends as `Failed(overloaded)`. Cancelling it leaves nothing behind.
-
-        Raises:
-            BusNotStartedError: the bus is not running. All else is an `Outcome`.
+        `body` is bytes, or anything MessagePack carries; the rest is in `Extras`. A full
+        queue is waited for up to `wait` seconds (the bus's own by default), then it is
+        `Failed(overloaded)`. Cancelling it leaves nothing behind. Raises
+        `BusNotStartedError` if the bus is not running; all else is an `Outcome`.
         """
         if not self._door.open:
             if self._door is not self._host:

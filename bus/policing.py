@@ -5,7 +5,8 @@ refused with what to do; nothing set is left unheeded. What few need is imported
 it is used: HTTP alone takes as long to import as all the rest.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -17,6 +18,7 @@ from policy import loading
 from policy.authorizer import EmbeddedAuthorizer
 from policy.bundle import Bundle, Origin
 from policy.governance import Governance, InLoop
+from policy.isolation.terms import Terms
 from policy.keeping import Keeping
 from policy.loading import PolicyFiles, PolicySource
 
@@ -69,13 +71,8 @@ def governance(
         made = EmbeddedAuthorizer(source, now_ns=clock.now_ns, keeping=keeping)
         return InLoop(source, made)
     from policy.isolation.governance import InWorker  # noqa: PLC0415 - slow, see above
-    from policy.isolation.terms import Terms  # noqa: PLC0415 - slow, see above
 
-    terms = Terms(
-        deadline_s=settings.isolated.deadline_seconds,
-        wait_s=settings.isolated.wait_seconds,
-        memory_bytes=settings.isolated.memory_bytes,
-    )
+    terms = _terms(settings)
     return InWorker(source, terms, now_ns=clock.now_ns, keeping=keeping)
 
 
@@ -148,7 +145,7 @@ def _bundles(settings: Settings, clock: Clock) -> PolicySource:
         remote,
         public,
         last_good=kept,
-        try_out=_leave_it if settings.policy.engine == "isolated" else loading.build,
+        try_out=_try_out(settings),
         lifecycle=lifecycle,
         poll_s=given.poll_seconds,
     )
@@ -233,9 +230,22 @@ def _refuse_files(settings: Settings, policy_data: PolicyData | None) -> None:
     _refuse_beside("policy.engine is opa: the server has its own policy", named)
 
 
-def _leave_it(bundle: Bundle) -> None:
-    """Try nothing out here: the policy is not trusted, and its worker will."""
-    del bundle
+def _try_out(settings: Settings) -> Callable[[Bundle], object]:
+    """Return what tells whether a first bundle loads, where the engine will load it."""
+    if settings.policy.engine != "isolated":
+        return loading.build
+    from policy.isolation.governance import try_out  # noqa: PLC0415 - slow, see above
+
+    return partial(try_out, terms=_terms(settings))
+
+
+def _terms(settings: Settings) -> Terms:
+    given = settings.isolated
+    return Terms(
+        deadline_s=given.deadline_seconds,
+        wait_s=given.wait_seconds,
+        memory_bytes=given.memory_bytes,
+    )
 
 
 def _origin(settings: Settings, policy_data: PolicyData | None) -> Origin:

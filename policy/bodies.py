@@ -30,20 +30,23 @@ _NOT_AS_IT_IS: Final = (
 _TWICE: Final = "the body has a key twice"
 
 # MessagePack: by the first byte of a value, (bytes of its length, bytes that follow
-# beside what the length counts).
+# beside what the length counts). Bytes that are not here stand for themselves.
 _SKIPS: Final[Mapping[int, tuple[int, int]]] = {
-    **{byte: (0, 0) for byte in (0xC0, 0xC2, 0xC3)},
+    0xCA: (0, 4),  # float
+    0xCB: (0, 8),
+    **{0xA0 + n: (0, n) for n in range(32)},  # short text
+    **{0xD9 + n: (1 << n, 0) for n in range(3)},  # text
     **{0xC4 + n: (1 << n, 0) for n in range(3)},  # binary
     **{0xC7 + n: (1 << n, 1) for n in range(3)},  # extension
-    **{0xCA: (0, 4), 0xCB: (0, 8)},  # float
+    **{0xD4 + n: (0, 1 + (1 << n)) for n in range(5)},  # extension of fixed length
     **{0xCC + n: (0, 1 << n) for n in range(4)},  # unsigned
     **{0xD0 + n: (0, 1 << n) for n in range(4)},  # signed
-    **{0xD4 + n: (0, 1 + (1 << n)) for n in range(5)},  # extension of fixed length
-    **{0xD9 + n: (1 << n, 0) for n in range(3)},  # text
 }
-# The containers, whose length counts no bytes: array, array, map, map.
-_LENGTHS: Final[Mapping[int, int]] = {0xDC: 2, 0xDD: 4, 0xDE: 2, 0xDF: 4}
-_MAPS: Final = 0xDE  # and above
+_NOTHING: Final = (0, 0)
+# Containers, whose length counts no bytes. Short arrays need no entry.
+_SHORT_MAPS: Final[Mapping[int, int]] = {0x80 + n: n for n in range(16)}
+_ARRAYS: Final[Mapping[int, int]] = {0xDC: 2, 0xDD: 4}
+_MAPS: Final[Mapping[int, int]] = {0xDE: 2, 0xDF: 4}
 
 
 class UnaskableError(ValueError):
@@ -99,10 +102,9 @@ def _exactly(value: Any) -> bytes:
     try:
         _encode_msgpack(value)  # which has no numbers past 64 bits, as JSON has
         text = _encode_json(value)
-        same = bool(_decode_json(text) == value)
-    except (msgspec.MsgspecError, OverflowError, TypeError):
-        same = False
-    if not same:
+    except (OverflowError, TypeError):
+        raise UnaskableError(_NOT_AS_IT_IS) from None
+    if _decode_json(text) != value:
         raise UnaskableError(_NOT_AS_IT_IS)
     return text
 
@@ -133,15 +135,15 @@ def _entries(body: bytes) -> int:
     while at < len(body):
         first = body[at]
         at += 1
-        if 0x80 <= first <= 0x8F:
-            total += first & 0x0F
-        elif 0xA0 <= first <= 0xBF:
-            at += first & 0x1F
-        elif width := _LENGTHS.get(first):
-            if first >= _MAPS:
-                total += int.from_bytes(body[at : at + width], "big")
+        if first in _MAPS:
+            width = _MAPS[first]
+            total += int.from_bytes(body[at : at + width], "big")
             at += width
-        elif skip := _SKIPS.get(first):
-            width, more = skip
-            at += int.from_bytes(body[at : at + width], "big") + width + more
+            continue
+        total += _SHORT_MAPS.get(first, 0)
+        at += _ARRAYS.get(first, 0)
+        width, more = _SKIPS.get(first, _NOTHING)
+        if width:
+            more += width + int.from_bytes(body[at : at + width], "big")
+        at += more
     return total

@@ -29,18 +29,30 @@ KINDS: Final[tuple[Kind, ...]] = (
 
 
 class EvaluationError(PolicyUnavailableError):
-    """The engine could not evaluate; nothing was decided. `line` is 0 if unknown."""
+    """The engine could not evaluate; nothing was decided. `line` is 0 if unknown.
+
+    `said` is what somebody else said of it, a server for one, and may quote the input;
+    so may the reason of the kind `evaluation`, which is the engine's own.
+    """
 
     code = "policy_evaluation"
 
     def __init__(
-        self, reason: str, *, file: str = "", line: int = 0, kind: Kind = "evaluation"
+        self,
+        reason: str,
+        *,
+        file: str = "",
+        line: int = 0,
+        kind: Kind = "evaluation",
+        said: str = "",
     ) -> None:
-        super().__init__(f"{file}:{line}: {reason}" if line else reason)
+        told = f"{reason}: {said}" if said else reason
+        super().__init__(f"{file}:{line}: {told}" if line else told)
         self.reason = reason
         self.file = file
         self.line = line
         self.kind = kind
+        self.said = said
 
 
 class Evaluator(Protocol):

@@ -169,12 +169,6 @@ class InputPlan:
         return {name: getattr(told, name) for name in self._principal}
 
 
-# What is recorded of a question: every field but those of the body.
-RECORDED: Final = InputPlan(
-    [("action",), ("principal",), *(("message", name) for name in MESSAGE_FIELDS)]
-)
-
-
 def access_key(access: Access) -> bytes:
     """Return the key of every field of connecting or subscribing."""
     return encode_key((access.sender, access.tenant, access.pattern, access.queue))
@@ -212,3 +206,9 @@ def _attributes(message: Mapping[str, Get], principal: Iterable[str]) -> dict[st
         else:
             found["sender"] = lambda m: m.sender
     return found
+
+
+# What is recorded of a question: every field but those of the body.
+RECORDED: Final = InputPlan(
+    [("action",), ("principal",), *(("message", name) for name in MESSAGE_FIELDS)]
+)

@@ -193,8 +193,8 @@ def decided(
     """
     told = {"revision": revision, "digest": "", "action": "publish"}
     if error is not None:
-        return Bench().excuse(error, **told)
-    return Bench().judge(answer, **told)[0]
+        return Bench(quoting=True).excuse(error, **told)
+    return Bench(quoting=True).judge(answer, **told)[0]
 
 
 def gives(value: object, wanted: object) -> bool:

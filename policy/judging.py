@@ -1,17 +1,23 @@
 """What an engine answered, or failed with, becomes a decision; faults are counted.
 
 Rule: nothing but policy's own allow allows. Whatever else came back denies, says what
-it was, and is not kept.
+it was, and is not kept. On a bus it says so without a word that could quote the input:
+reasons go to the sender and into records.
 """
 
+import logging
 from collections.abc import Mapping
 from typing import Final
 
 from bus.core.decision import Decision
 from policy import obligations
+from policy.bodies import UnaskableError
 from policy.evaluation import KINDS, EvaluationError
 
 UNDEFINED: Final = "undefined"
+_FAILED: Final = "policy could not be evaluated"
+
+_log: Final = logging.getLogger("assent.policy")
 
 
 class Faults:
@@ -32,12 +38,17 @@ class Faults:
 
 
 class Bench:
-    """Judges what came back for the questions of one authorizer."""
+    """Judges what came back for the questions of one authorizer.
 
-    __slots__ = ("faults",)
+    With `quoting`, reasons quote the engine and what it answered: for the author of a
+    policy, on input that he gave himself. Without it the log has that, at debug level.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_quoting", "faults")
+
+    def __init__(self, *, quoting: bool = False) -> None:
         self.faults = Faults()
+        self._quoting = quoting
 
     def judge(
         self, answer: str | None, *, revision: str, digest: str, action: str
@@ -55,16 +66,25 @@ class Bench:
             )
             return denied, False
         made, policys_own = obligations.decision(
-            answer, revision=revision, digest=digest, action=action
+            answer,
+            revision=revision,
+            digest=digest,
+            action=action,
+            quoting=self._quoting,
         )
         if not policys_own:
             self.faults.add(made.fault)
+            if not self._quoting and _log.isEnabledFor(logging.DEBUG):
+                full, _ = obligations.decision(answer, revision=revision, digest=digest)
+                _log.debug("%s: %s", action, full.reasons[0])
         return made, policys_own
 
     def unaskable(self, error: Exception, *, revision: str, action: str) -> Decision:
         """Return the denial of a question that could not even be put."""
         self.faults.add("input")
-        reason = f"the question cannot be put to policy: {error!r}"
+        # Of any other error the text may quote the value that could not be encoded.
+        why = error if isinstance(error, UnaskableError) else type(error).__name__
+        reason = f"the question cannot be put to policy: {why}"
         return obligations.denial(
             reason, revision=revision, digest="", action=action, fault="input"
         )
@@ -74,8 +94,21 @@ class Bench:
     ) -> Decision:
         """Return the denial that stands for an engine's failure."""
         self.faults.add(error.kind)
-        told = f"policy could not be evaluated: {error}"
-        reason = told if error.kind == "evaluation" else f"{error.kind}: {told}"
+        told = str(error) if self._quoting else _unquoted(error)
+        if not self._quoting:
+            _log.debug("%s: %s: %s", action, error.kind, error)
+        reason = f"{_FAILED}: {told}"
+        if error.kind != "evaluation":
+            reason = f"{error.kind}: {reason}"
         return obligations.denial(
             reason, revision=revision, digest=digest, action=action, fault=error.kind
         )
+
+
+def _unquoted(error: EvaluationError) -> str:
+    """Return what went wrong, and where, without a word of the engine or the server."""
+    if error.kind != "evaluation":
+        return error.reason  # our own words, of times, sizes and what did not answer
+    return (
+        f"a rule failed at {error.file}:{error.line}" if error.line else "a rule failed"
+    )

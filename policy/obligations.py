@@ -170,13 +170,18 @@ def denial(
 
 
 def decision(
-    answer: str, *, revision: str, digest: str, action: str = "publish"
+    answer: str,
+    *,
+    revision: str,
+    digest: str,
+    action: str = "publish",
+    quoting: bool = True,
 ) -> tuple[Decision, bool]:
     """Return the decision that `answer` stands for, and whether policy itself made it.
 
     `answer` is the JSON of {"allow", "reasons", "obligations"}. Where it is anything
     else, past a bound, or obliges what is not known, the decision denies and is not
-    policy's.
+    policy's. The reason then quotes the answer, unless `quoting` is False.
     """
     past = _past_bound(answer)
     if past is not None:
@@ -188,7 +193,8 @@ def decision(
     try:
         told = _decode(answer)
     except (msgspec.MsgspecError, RecursionError) as error:
-        reason = f"policy answered something that is no decision: {error}"
+        why = f": {error}" if quoting else ""
+        reason = f"policy answered something that is no decision{why}"
         return _unusable(reason, revision, digest, action), False
     bounds = _Bounds()
     for obligation in told.obligations:
@@ -196,7 +202,10 @@ def decision(
             bounds.add(_read(obligation))
         except (msgspec.ValidationError, TypeError) as error:
             kind = obligation.get("type")
-            reason = f"obligation {kind!r} cannot be carried out: {error}"
+            known = isinstance(kind, str) and kind in _KNOWN
+            name = repr(kind) if quoting or known else "of an unknown type"
+            why = f": {error}" if quoting else ""
+            reason = f"obligation {name} cannot be carried out{why}"
             return _unusable(reason, revision, digest, action), False
     reasons = tuple(reason[:ERROR_CHARS_MAX] for reason in told.reasons)
     if not told.allow and not reasons:

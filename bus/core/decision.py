@@ -7,7 +7,7 @@ import msgspec
 from bus.core.limits import LINEAGE_DEPTH_MAX, PAYLOAD_BYTES_MAX
 
 PASSING: Final = frozenset({"deadline", "unavailable", "malformed", "oversize"})
-"""Faults of an engine that say nothing of the question: asked again, it may answer."""
+"""Faults of an engine that say nothing of the question; asked again, it may answer."""
 
 
 class Rate(msgspec.Struct, frozen=True):

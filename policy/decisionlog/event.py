@@ -18,7 +18,7 @@ from bus.core.limits import ERROR_CHARS_MAX
 from bus.core.message import Message
 from bus.ports import Access
 from policy.evaluation import KINDS
-from policy.fields import MESSAGE_FIELDS, InputPlan
+from policy.fields import MESSAGE_FIELDS, RECORDED
 
 PATH: Final = "assent/authz/decision"
 BUNDLE: Final = "assent"
@@ -31,7 +31,6 @@ how long it took in ns, bytes of the body, why there is no decision).
 The message may have lost its body, which is why its size is told apart."""
 
 _NS_PER_S: Final = 1_000_000_000
-_WHOLE: Final = InputPlan(None)
 _FAILED: Final = "policy could not be evaluated"
 _ANSWERED: Final = "policy answered "  # nothing, or what is no decision
 _UNASKABLE: Final = "the question cannot be put to policy"
@@ -208,7 +207,7 @@ def fault_of(decision: Decision) -> dict[str, str] | None:
 def _input(entry: Entry) -> _Input | msgspec.Raw:
     _, _, action, asked, roles, _, _, size, _ = entry
     if not isinstance(asked, Message):
-        return msgspec.Raw(_WHOLE.access_document(asked, roles).encode())
+        return msgspec.Raw(RECORDED.access_document(asked, roles).encode())
     made = [get(asked) for get in _getters]
     message = _Message(*_plain_of(asked), *made, size)
     return _Input(action, Principal(asked.sender, asked.tenant, roles), message)

@@ -193,6 +193,8 @@ def _masked(line: bytes, masks: list[_Mask]) -> bytes:
             masked.append(mask.pointer)
     if erased or masked:
         _forget_digest(event)
+        if "error" in event:  # it may quote what is hidden
+            event["error"]["message"] = ""
     for name, pointers in (("erased", erased), ("masked", masked)):
         if pointers:
             event[name] = [*event.get(name, []), *pointers]

@@ -59,10 +59,7 @@ class IsolatedEngine:
         """
         self._check(input_json)
         number = next(self._numbers)
-        try:
-            frame = wire.frame(wire.Ask(number, rule, input_json))
-        except UnicodeEncodeError as error:
-            raise EvaluationError(f"input: {error}", kind="input") from None
+        frame = wire.frame(wire.Ask(number, rule, input_json))
         future: asyncio.Future[str | None] = self._loop.create_future()
         self._line.admit(Question(number, frame, future, self._loop.time()))
         self.serve()
@@ -104,9 +101,13 @@ class IsolatedEngine:
             raise EvaluationError("the engine is closed", kind="unavailable")
         if down := self._staff.down:
             raise EvaluationError(down, kind="unavailable")
-        if len(input_json) > POLICY_INPUT_BYTES_MAX:
+        try:
+            size = len(input_json.encode())
+        except UnicodeEncodeError as error:
+            raise EvaluationError(f"input: {error.reason}", kind="input") from None
+        if size > POLICY_INPUT_BYTES_MAX:
             raise EvaluationError(
-                f"input: {len(input_json)} bytes; {POLICY_INPUT_BYTES_MAX} are allowed",
+                f"input: {size} bytes; {POLICY_INPUT_BYTES_MAX} are allowed",
                 kind="input",
             )
 

@@ -1,5 +1,6 @@
 """The isolated engine as the policy of a bus."""
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -99,3 +100,17 @@ class InWorker:
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
         spawn_with(self._spawned, work, name)
+
+
+def try_out(bundle: Bundle, terms: Terms) -> None:
+    """Return if a worker can load a bundle; blocks, on a thread that runs no loop.
+
+    Raises:
+        PolicyLoadError: it is refused, or could not be loaded within `terms`.
+    """
+
+    async def loaded() -> None:
+        made = await load(bundle, terms)
+        await made.engine.close()
+
+    asyncio.run(loaded())

@@ -47,10 +47,11 @@ async def load(bundle: Bundle, terms: Terms | None = None) -> IsolatedPolicy:
     engine = IsolatedEngine(revision, content, terms or Terms())
     try:
         read = await engine.open()
+        plan = InputPlan(read.input)
     except BaseException:
         await engine.close()
         raise
-    return IsolatedPolicy(engine.revision, engine, read, InputPlan(read.input), agents)
+    return IsolatedPolicy(engine.revision, engine, read, plan, agents)
 
 
 def _prepared(bundle: Bundle) -> tuple[str, bytes, Mapping[str, Principal]]:

@@ -1,7 +1,7 @@
 """What an OPA server said, as an answer or as the fault it stands for.
 
-Rule: only status 200 with JSON of the documented form is an answer. A rule that
-failed is the rule's fault; everything else that came back is the server's.
+Rule: only status 200 with JSON of the documented form is an answer, or 207 to a batch.
+A rule that failed is the rule's fault; everything else that came back is the server's.
 """
 
 import hashlib
@@ -125,7 +125,7 @@ def batch(reply: Reply, keys: list[str]) -> dict[str, Answer | EvaluationError]:
         if reply.status == OK:  # documented so for a rule that is not there
             return dict.fromkeys(keys, Answer(None))
         raise refusal(reply)
-    return {key: _each(told.responses.get(key)) for key in keys}
+    return {key: _each(told.responses.get(key), whole=whole) for key in keys}
 
 
 def read(reply: Reply, decode: Callable[[bytes], T]) -> T:
@@ -163,9 +163,9 @@ def refusal(reply: Reply) -> EvaluationError:
         return _error("unavailable", f"it does not let us in (HTTP {status})")
     if fault is not None and status == FAILED:
         return _failed(fault.message or fault.code, fault.errors)
-    said = f": {fault.message}" if fault is not None else ""
+    said = fault.message[:ERROR_CHARS_MAX] if fault is not None else ""
     kind: Kind = "input" if status in _BAD_QUESTION else "unavailable"
-    return _error(kind, f"HTTP {status}{said}")
+    return _error(kind, f"HTTP {status}", said)
 
 
 def revision_of(provenance: Provenance | None) -> str:
@@ -193,11 +193,14 @@ def _bounded(revision: str) -> str:
     return hashlib.sha256(content).hexdigest()[:_REVISION_CHARS]
 
 
-def _each(told: _Each | None) -> Answer | EvaluationError:
+def _each(told: _Each | None, *, whole: bool) -> Answer | EvaluationError:
+    """Return one of a batch; under a status that is a failure only faults are."""
     if told is None:
         return _malformed("it left a question of a batch unanswered")
     if told.code:
         return _failed(told.message or told.code, told.errors)
+    if not whole:
+        return _malformed(f"HTTP {FAILED} is no answer, whatever comes with it")
     try:
         return _answered(told.result, told.provenance)
     except EvaluationError as error:
@@ -243,5 +246,6 @@ def _malformed(reason: str) -> EvaluationError:
     return _error("malformed", reason)
 
 
-def _error(kind: Kind, reason: str) -> EvaluationError:
-    return EvaluationError(f"OPA server: {reason}"[:ERROR_CHARS_MAX], kind=kind)
+def _error(kind: Kind, reason: str, said: str = "") -> EvaluationError:
+    told = f"OPA server: {reason}"[:ERROR_CHARS_MAX]
+    return EvaluationError(told, kind=kind, said=said)

@@ -127,5 +127,9 @@ def _or_raise(told: Ending) -> Answer:
         return told
     # One of its own for each who asked: a traceback grows with each raise.
     raise EvaluationError(
-        told.reason, file=told.file, line=told.line, kind=told.kind
+        told.reason,
+        file=told.file,
+        line=told.line,
+        kind=told.kind,
+        said=told.said,
     ) from None

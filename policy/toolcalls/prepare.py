@@ -103,7 +103,7 @@ def policy_data(
 
 def _entry(tool: Tool, subject: str, known: Knowledge) -> Entry:
     told = arguments(tool.name, tool.parameters, known.collections)
-    classes = asks(tool.name, tool.description)
+    classes = asks(tool.name, tool.description, tuple(told))
     effect: Effect = "act" if classes else "none"
     if not classes and any(argument.kind == "url" for argument in told.values()):
         effect = "fetch"

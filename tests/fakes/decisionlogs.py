@@ -9,11 +9,9 @@ import msgspec
 
 from bus.core.message import Message
 from policy.authorizer import EmbeddedAuthorizer, load_authorizer
-from policy.fields import InputPlan
+from policy.fields import RECORDED
 from tests.fakes import policies
 from tests.fakes.messages import NOW_NS
-
-_WHOLE = InputPlan(None)
 
 
 def authorizer(folder: Path | None = None, **data: Any) -> EmbeddedAuthorizer:
@@ -37,7 +35,7 @@ def event(made: EmbeddedAuthorizer, message: Message, number: int) -> dict[str, 
             "action": "publish",
             "cached": decision.cached,
         },
-        "input": msgspec.json.decode(_WHOLE.document("publish", message, roles)),
+        "input": msgspec.json.decode(RECORDED.document("publish", message, roles)),
         "result": {
             "allow": decision.allow,
             "reasons": list(decision.reasons),

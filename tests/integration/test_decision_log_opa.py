@@ -19,7 +19,7 @@ from policy.decisionlog import (
     RecordingAuthorizer,
     rules_of,
 )
-from policy.fields import InputPlan
+from policy.fields import RECORDED
 from tests.fakes import policies
 from tests.fakes.collector import Collector
 from tests.fakes.messages import NOW_NS
@@ -160,4 +160,4 @@ async def test_a_real_opa_would_log_the_same(
 
 
 def _input(made: Any, roles: tuple[str, ...]) -> Any:
-    return msgspec.json.decode(InputPlan(None).document("publish", made, roles))
+    return msgspec.json.decode(RECORDED.document("publish", made, roles))

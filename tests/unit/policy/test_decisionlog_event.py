@@ -11,13 +11,12 @@ from bus.core.decision import Decision
 from bus.core.message import Message
 from bus.ports import Access
 from policy.decisionlog.event import Entry, EventMaker, fault_of
-from policy.fields import MESSAGE_FIELDS, InputPlan
+from policy.fields import MESSAGE_FIELDS, RECORDED
 from tests.fakes import policies
 from tests.fakes.messages import NOW_NS, full
 from tests.fakes.policies import message
 
 LABELS = {"id": "bus-1", "version": "0.1.0", "region": "eu"}
-WHOLE = InputPlan(None)
 ALLOWED = Decision(
     allow=True,
     reasons=(),
@@ -80,7 +79,7 @@ def test_the_whole_input_is_recorded_and_no_body() -> None:
         "roles": ["a", "b"],
     }
     assert told["input"]["message"].keys() == MESSAGE_FIELDS.keys()
-    assert told["input"] == json.loads(WHOLE.document("publish", made, ("a", "b")))
+    assert told["input"] == json.loads(RECORDED.document("publish", made, ("a", "b")))
     assert "the secret" not in json.dumps(told)
 
 
