@@ -200,6 +200,10 @@ class Raw:
                     return
             if self._hang:
                 self._end.wait(10)
+                return
+            made.shutdown(socket.SHUT_WR)
+            while made.recv(1 << 16):  # closing on what is unread would reset it
+                pass
 
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
