@@ -200,7 +200,7 @@ async def _swap(table: Table, file: Path) -> None:
         def spawn(work: Coroutine[Any, Any, None], name: str) -> None:
             crew.create_task(work, name=name)
 
-        await governance.open(spawn)
+        await governance.open(spawn, logged=False)
         for version in range(1, min(table.size.rounds, SWAP_ROUNDS_MAX) + 1):
             await asyncio.to_thread(test_swap.write, file, version)
             before = governance.authorizer.revision

@@ -131,7 +131,7 @@ async def swaps(
         def spawn(work: Coroutine[Any, Any, None], name: str) -> None:
             crew.create_task(work, name=name)
 
-        await governance.open(spawn)
+        await governance.open(spawn, logged=False)
         idle, swap, spent, at_work = [], [], [], []
         for version in range(1, ROUNDS + 1):
             await asyncio.to_thread(write, file, version)

@@ -257,6 +257,7 @@ class Agent(Member):
             HandlerError: the function's signature cannot be served.
             SubjectError, LimitExceededError, MalformedMessageError: a bad argument.
         """
+        self.connected_now()
         return self._host.subscribe(
             make_spec(self._principal, pattern, handler, options, self._host.parts)
         )

@@ -101,10 +101,12 @@ class Bus(BaseBus):
             async with self._reloading:  # one after the other: the last read counts
                 await self._renew()
             done.set_result(self.revision)
-        except (PolicyLoadError, PolicyUnavailableError) as error:
-            self._host.notes.note("reload_refused", f"policy: {error}")
+        except Exception as error:
             done.set_exception(error)
             done.exception()  # seen, also where the caller was cancelled
+            if not isinstance(error, PolicyLoadError | PolicyUnavailableError):
+                raise
+            self._host.notes.note("reload_refused", f"policy: {error}")
         finally:
             if not done.done():
                 done.set_exception(BusNotStartedError("the bus was closed meanwhile"))
@@ -135,7 +137,8 @@ class Bus(BaseBus):
         if self.decision_log is not None:
             await self.decision_log.open()
         try:
-            await self._policy.open(self._host.crew.start)
+            logged = self.decision_log is not None
+            await self._policy.open(self._host.crew.start, logged=logged)
             self._host.terms.revision = self._under = self.revision
             self._follow()
             await super().__aenter__()
@@ -188,29 +191,25 @@ class Bus(BaseBus):
         return self._policy.authorizer
 
     def _follow(self) -> None:
-        """Let the decision log mask by the rules of the policy in force.
-
-        Raises:
-            PolicyLoadError: those rules are where only a server can evaluate them.
-        """
-        if self.decision_log is None:
-            return
-        if self._policy.masked_elsewhere():
-            raise PolicyLoadError(
-                "the server's policy masks decisions (package system.log), which this "
-                "bus cannot do for it: use OPA's own decision log, or remove the rules"
-            )
-        self.decision_log.follow(self._policy.bundle())
+        """Let the decision log mask by the rules of the policy in force."""
+        if self.decision_log is not None:
+            self.decision_log.follow(self._policy.bundle())
 
     def _standing(self) -> str:
         failure = self._host.failure
         return self.phase.value if failure is None else f"failed: {failure!r}"
 
+    def _policy_health(self) -> tuple[bool, str]:
+        ok, told = self._policy.health()
+        if self.running and self._under != self.revision:
+            return False, f"{told}, and not everything was asked about under it yet"
+        return ok, told
+
     def health(self) -> dict[str, tuple[bool, str]]:
         """Return each check by name: whether it holds, and a word on it."""
         checks = {
             "bus running": (self.running, self._standing()),
-            "policy loaded": self._policy.health(),
+            "policy loaded": self._policy_health(),
             "audit not stalled": self.audit.health(),
         }
         if self.decision_log is not None:

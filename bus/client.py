@@ -69,12 +69,13 @@ class BaseBus:
         return agent
 
     def forget_changed(self) -> None:
-        """Forget the handles of agents that policy data does not know as they were.
+        """Ask about every agent anew; forget handles that the data do not know any more.
 
         What such a handle does is decided under the data of now; `agent` makes a new
         one, or refuses.
         """
         for name, agent in list(self._agents.items()):
+            agent.knock()
             try:
                 known = self._host.parts.authorizer.principal(name)
             except UnknownAgentError:

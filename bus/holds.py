@@ -1,7 +1,7 @@
 """What a decision obliges beyond the message itself: rates, and messages that are held.
 
-Rule: a held message is stamped, bounded in number, bytes and time, and leaves in one
-way: somebody takes it to release or refuse it, or its time is over and it is denied.
+Rule: a held message is stamped, and bounded in number, bytes and time. It leaves once:
+taken to be released or refused, or denied when its time is over or the bus closes.
 """
 
 from collections.abc import Callable

@@ -77,6 +77,17 @@ class Member:
             self._principal, self._origin.routes, (pattern, seconds, reason)
         )
 
+    def knock(self) -> None:
+        """Have policy asked again whether the agent may connect, before its next call."""
+        self._door = Door()
+
+    def connected_now(self) -> None:
+        """Let it connect if policy says so at once; raises `DeniedError` if it says no."""
+        if self._door is not self._host:
+            access = Access("connect", self.name, self.tenant)
+            if self._host.notes.admit_now(access) is not None:
+                self._door = self._host
+
     async def connected(self) -> None:
         """Wait until policy has let the agent connect; raises `DeniedError`."""
         if self._door is not self._host:
@@ -92,5 +103,5 @@ class Member:
             await self.connected()
         except DeniedError as error:
             stubbed = stub(self._author, subject)
-            return Denied(stubbed.id, error.reasons, error.revision)
+            return Denied(stubbed.id, error.reasons, error.revision, error.decision_id)
         return await publish()

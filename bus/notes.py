@@ -4,8 +4,6 @@ Rule: a refusal is recorded before it is raised. What happens before the record 
 open is kept, bounded, and written first.
 """
 
-from typing import NoReturn
-
 import msgspec
 
 from bus.core.decision import PASSING, Decision
@@ -38,23 +36,23 @@ class Notes:
         """Return policy's allow, or record the refusal and raise `DeniedError`."""
         return self._allowed(access, await self._parts.authorizer.admit(access))
 
-    def refused(self, access: Access, reasons: tuple[str, ...]) -> NoReturn:
-        """Record a refusal that is the bus's own, and raise `DeniedError`."""
+    def refusal(self, access: Access, reasons: tuple[str, ...]) -> DeniedError:
+        """Record a refusal that is the bus's own, and return it to be raised."""
         revision = self._parts.authorizer.revision
-        self._refuse(
+        return self._refusal(
             access, Decision(allow=False, reasons=reasons, revision=revision, digest="")
         )
 
     def _allowed(self, access: Access, decision: Decision) -> Decision:
         if not decision.allow:
-            self._refuse(access, decision)
+            raise self._refusal(access, decision)
         if decision.hold is not None or decision.rates:
             told = f"what policy obliges cannot be carried out for {access.action}"
             denied = msgspec.structs.replace(decision, allow=False, reasons=(told,))
-            self._refuse(access, denied)
+            raise self._refusal(access, denied)
         return decision
 
-    def _refuse(self, access: Access, decision: Decision) -> NoReturn:
+    def _refusal(self, access: Access, decision: Decision) -> DeniedError:
         now = self._parts.clock.now_ns()
         decision_id = self._parts.ids.next(now)
         reasons, revision = decision.reasons, decision.revision
@@ -71,7 +69,7 @@ class Notes:
                 b"",
             )
         )
-        raise DeniedError(
+        return DeniedError(
             reasons,
             decision_id=decision.id or decision_id.hex(),
             revision=revision,

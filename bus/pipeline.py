@@ -10,11 +10,12 @@ from collections.abc import Sequence
 import msgspec
 
 from bus import steps
-from bus.core.decision import Decision
+from bus.core.decision import PASSING, Decision
 from bus.core.errors import (
     AuditStalledError,
     BusError,
     ForgedSenderError,
+    PolicyUnavailableError,
     ProtocolError,
 )
 from bus.core.limits import ERROR_CHARS_MAX, SUBJECT_BYTES_MAX
@@ -181,6 +182,8 @@ class Pipeline:
             message, subject=message.reply_to, type=RESPONSE, reply_to=None
         )
         decision = await self._authorizer.decide("publish", asked)
+        if decision.fault in PASSING:
+            raise PolicyUnavailableError("; ".join(decision.reasons))
         if decision.allow and (decision.hold is not None or decision.rates):
             told = f"policy does not let replies go to {message.reply_to} at once"
             denied = Denied(message.id, (told,), decision.revision, decision.id)

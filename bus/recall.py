@@ -9,7 +9,11 @@ from typing import Final
 
 from bus.core.decision import PASSING, Decision
 from bus.core.delivery import Event, advance
-from bus.core.errors import IllegalTransitionError, LimitExceededError
+from bus.core.errors import (
+    IllegalTransitionError,
+    LimitExceededError,
+    PolicyUnavailableError,
+)
 from bus.core.limits import ERROR_CHARS_MAX, POLICY_RETRIES_MAX, READMIT_S
 from bus.core.outcome import Denied
 from bus.parts import Parts
@@ -43,27 +47,42 @@ class Recall:
         """
         sub = delivery.subscription
         try:
-            while True:
-                while not sub.admitted and not sub.ended:
-                    await sub.admission.next()
-                if delivery.decision.revision == sub.admitted:
-                    return True
-                decision = await self._decided(delivery)
-                refusal = await self._refusal(delivery, decision)
-                if refusal is not None or decision.revision == sub.admitted:
-                    break
-                await pause(self._parts.clock, READMIT_S)  # another reload meanwhile
+            found = await self._answered(delivery)
         except asyncio.CancelledError:
             if sub.ended:
                 self._settling.give_up(delivery, "its subscription ended")
             else:
                 sub.put_back(delivery)
             raise
+        if found is None:
+            return True
+        decision, refusal = found
         if refusal is None:
             self._oblige(delivery, decision)
             return True
         self._end(delivery, decision.revision, refusal)
         return False
+
+    async def _answered(self, delivery: Delivery) -> tuple[Decision, str | None] | None:
+        """Return the decision under the revision in force, and why it refuses, if so.
+
+        None says that the delivery's own decision is that.
+        """
+        sub = delivery.subscription
+        while True:
+            while not sub.admitted and not sub.ended:
+                await sub.admission.next()
+            if delivery.decision.revision == sub.admitted:
+                return None
+            try:
+                decision = await self._decided(delivery)
+                refusal = await self._refusal(delivery, decision)
+            except PolicyUnavailableError:
+                await pause(self._parts.clock)  # the log of decisions may be stalled
+                continue
+            if refusal is not None or decision.revision == sub.admitted:
+                return decision, refusal
+            await pause(self._parts.clock, READMIT_S)  # another reload meanwhile
 
     async def _decided(self, delivery: Delivery) -> Decision:
         """Return what policy says now; wait for as long as it cannot be asked.

@@ -123,10 +123,10 @@ class Releasing:
         message = held.message
         access = Access("release", who.id, who.tenant, message.subject)
         await self._notes.admit(access)
-        if who.id == message.sender or who.id in message.authors:
-            reasons = (f"self-validation: {who.id} is an author of {message_id}",)
-            self._notes.refused(access, reasons)
-        return held
+        if who.id != message.sender and who.id not in message.authors:
+            return held
+        reasons = (f"self-validation: {who.id} is an author of {message_id}",)
+        raise self._notes.refusal(access, reasons)
 
     def _record(self, event: str, held: HeldMessage, detail: str) -> None:
         message = held.message

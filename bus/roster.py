@@ -5,12 +5,12 @@ revision that did. When the revision changes it is empty until policy was asked 
 """
 
 from bus.core.errors import (
-    AuditStalledError,
     BusError,
     BusNotStartedError,
     DeniedError,
     LimitExceededError,
     SubjectError,
+    UnavailableError,
 )
 from bus.core.limits import READMIT_S, SUBSCRIPTIONS_MAX
 from bus.core.subject import DEAD_PREFIX, INBOX_PREFIX
@@ -139,11 +139,12 @@ class Roster:
         Then it stays empty, and policy is asked again until it answers.
         """
         spec = subscription.spec
-        inbox = isinstance(subscription, Inbox)
-        access = Access("connect", spec.agent, spec.tenant) if inbox else None
         try:
-            decision = await self._notes.admit(access or subscribing(spec))
-        except AuditStalledError:
+            connect = Access("connect", spec.agent, spec.tenant)
+            decision = await self._notes.admit(connect)
+            if not isinstance(subscription, Inbox):
+                decision = await self._notes.admit(subscribing(spec))
+        except UnavailableError:
             self._ask_later(subscription)
             return None
         except DeniedError as error:

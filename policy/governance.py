@@ -33,8 +33,10 @@ class Governance(Protocol):
     def authorizer(self) -> Authorizer:
         """Decides."""
 
-    async def open(self, spawn: Spawn) -> None:
+    async def open(self, spawn: Spawn, *, logged: bool) -> None:
         """Put the policy in force; `spawn` starts tasks that the bus ends.
+
+        `logged` tells that decisions are logged here, under policy's own masks.
 
         Raises:
             PolicyLoadError, EvaluationError: it cannot be.
@@ -60,9 +62,6 @@ class Governance(Protocol):
     def bundle(self) -> Bundle | None:
         """Return the policy's files as they are in force, where they are here."""
 
-    def masked_elsewhere(self) -> bool:
-        """Tell whether policy has rules for the decision log that are not here."""
-
     def health(self) -> tuple[bool, str]:
         """Tell whether policy can be asked, and a word on it."""
 
@@ -77,7 +76,7 @@ class InLoop:
         self._source = source
         self.authorizer = authorizer
 
-    async def open(self, spawn: Spawn) -> None:
+    async def open(self, spawn: Spawn, *, logged: bool) -> None:
         """Do nothing: the policy is in force since the bus was made."""
 
     async def changed(self) -> bool:
@@ -96,10 +95,6 @@ class InLoop:
     def bundle(self) -> Bundle | None:
         """Return the files in force."""
         return self.authorizer.bundle
-
-    def masked_elsewhere(self) -> bool:
-        """Return False: all rules are here."""
-        return False
 
     def health(self) -> tuple[bool, str]:
         """Tell the revision: this engine is always there."""

@@ -38,8 +38,9 @@ class InWorker:
             agents, now_ns=now_ns, spawn=self._spawn, keeping=keeping
         )
 
-    async def open(self, spawn: Spawn) -> None:
+    async def open(self, spawn: Spawn, *, logged: bool) -> None:
         """Start the worker and load the policy there."""
+        del logged  # all rules are here
         self._spawned = spawn
         self.authorizer.put(await self._loaded(self._bundle))
 
@@ -65,10 +66,6 @@ class InWorker:
     def bundle(self) -> Bundle | None:
         """Return the files in force."""
         return self._bundle
-
-    def masked_elsewhere(self) -> bool:
-        """Return False: all rules are here."""
-        return False
 
     def health(self) -> tuple[bool, str]:
         """Tell whether a worker is there to be asked."""

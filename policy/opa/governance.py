@@ -43,7 +43,7 @@ class AtServer:
         self._read = _peek(address, now_ns)
         self._server: OpaServer | None = None
         self._spawned: Spawn | None = None
-        self._overtaken = False
+        self._overtaken = self._logged = False
         self.authorizer = AwaitingAuthorizer(
             self._read.agents,
             now_ns=now_ns,
@@ -52,9 +52,9 @@ class AtServer:
             overtaken=self._note,
         )
 
-    async def open(self, spawn: Spawn) -> None:
+    async def open(self, spawn: Spawn, *, logged: bool) -> None:
         """Connect, and read what the server's policy depends on."""
-        self._spawned = spawn
+        self._spawned, self._logged = spawn, logged
         self._server = await connect(self._address, now_ns=self._now_ns)
         await self.renew()
 
@@ -67,8 +67,14 @@ class AtServer:
     async def renew(self) -> None:
         """Read the policy that the server has now."""
         server = self._connected()
+        read = await server.read()
+        if self._logged and read.masks:
+            raise PolicyLoadError(
+                "the server's policy masks decisions (package system.log), which this "
+                "bus cannot do for it: use OPA's own decision log, or remove the rules"
+            )
         self._overtaken = False
-        self._read = read = await server.read()
+        self._read = read
         self.authorizer.put(
             AwaitedPolicy(
                 revision=read.revision,
@@ -88,10 +94,6 @@ class AtServer:
     def bundle(self) -> Bundle | None:
         """Return None: the files are the server's."""
         return None
-
-    def masked_elsewhere(self) -> bool:
-        """Tell whether the server's policy has rules for its own decision log."""
-        return self._read.masks
 
     def health(self) -> tuple[bool, str]:
         """Tell whether the server is asked, or left alone by its breaker."""

@@ -70,7 +70,7 @@ async def isolated(bundle: Bundle) -> AsyncIterator[Authorizer]:
     terms = Terms(deadline_s=DEADLINE_S, wait_s=DEADLINE_S, load_s=DEADLINE_S)
     made = InWorker(Given(bundle), terms, now_ns=lambda: NOW_NS, keeping=Keeping())
     try:
-        await made.open(tasks.spawn)
+        await made.open(tasks.spawn, logged=False)
         yield made.authorizer
     finally:
         await made.close()
@@ -90,7 +90,7 @@ async def opa(bundle: Bundle) -> AsyncIterator[Authorizer]:
                 AtServer, address, now_ns=lambda: NOW_NS, keeping=Keeping()
             )
             try:
-                await made.open(tasks.spawn)
+                await made.open(tasks.spawn, logged=False)
                 yield made.authorizer
             finally:
                 await made.close()

@@ -6,7 +6,7 @@ import pytest
 
 from bus import Accepted, Denied
 from bus.core.decision import Hold
-from bus.core.errors import DeniedError, RemoteFaultError
+from bus.core.errors import DeniedError, PolicyUnavailableError, RemoteFaultError
 from bus.core.message import Message
 from bus.ports import Access, Action
 from bus.subscription import Delivery
@@ -397,3 +397,67 @@ class TestPending:
             ruling.gate.set()
             await bus.settle()
             assert bus.stats().subscriptions == 0
+
+
+class Stalling(Ruling):
+    """Decides under a log that has no room while `stalled`."""
+
+    stalled = False
+
+    async def decide(self, action: Action, message: Message) -> Any:
+        """Raise while the log is stalled."""
+        if self.stalled:
+            raise PolicyUnavailableError("the decision log has no room")
+        return await super().decide(action, message)
+
+    async def admit(self, access: Access) -> Any:
+        """Likewise."""
+        if self.stalled:
+            raise PolicyUnavailableError("the decision log has no room")
+        return await super().admit(access)
+
+
+async def test_a_log_that_stalls_during_a_reload_loses_nothing() -> None:
+    """Neither a subscription nor a message; both go on once there is room."""
+    ruling, slow = Stalling(), Slow()
+    async with PartsBus(authorizer=ruling) as bus:
+        bus.agent("worker").subscribe("a", slow)
+        for number in range(3):
+            await bus.agent("planner").publish("a", number)
+        await bus.settle()
+        ruling.stalled = True
+        await reload_ruling(bus, ruling, "r2")
+        slow.inbox.gate.set()
+        await bus.advance(5)
+        assert slow.inbox.done == [0]
+        ruling.stalled = False
+        await bus.advance(5)
+        assert slow.inbox.done == [0, 1, 2]
+        counts = totals(bus)
+        assert (counts.refused, counts.dead, counts.recalled) == (0, 0, 0)
+
+
+async def test_an_agent_that_may_not_connect_any_more_does_nothing() -> None:
+    """Its handle is closed and its subscriptions end, whatever else it may do."""
+    ruling = Ruling()
+    async with PartsBus(authorizer=ruling) as bus:
+        inbox = Inbox()
+        worker, planner = bus.agent("worker"), bus.agent("planner")
+        worker.subscribe("a", inbox)
+        assert isinstance(await planner.publish("a", 1), Accepted)
+        await bus.settle()
+        ruling.access = lambda access: (
+            no("not you", "r2")
+            if access.action == "connect" and access.sender == "worker"
+            else yes("r2")
+        )
+        ruling.revision = "r2"
+        bus.forget_changed()
+        await reload_ruling(bus, ruling, "r2")
+        assert bus.stats().subscriptions == 0
+        assert isinstance(await worker.publish("b", 1), Denied)
+        with pytest.raises(DeniedError):
+            worker.subscribe("b", inbox)
+        failed = await planner.publish("a", 2)
+        assert not isinstance(failed, Accepted)
+    assert inbox.done == [1]
