@@ -112,8 +112,9 @@ _OPENING: Final = re.compile(
     r"use (?:it|this)(?: tool)? to )?"
     rf"{_BEFORE}({_WORD})(?: ({_WORD}))?"
 )
+# What follows is looked at only, since it may join the next verb itself.
 _ADDED: Final = re.compile(
-    rf"(?:({_WORD}),? )?\b(also|and|it|or|then|which),? {_BEFORE}({_WORD})(?= ({_WORD}))?"
+    rf"\b(also|and|it|or|then|which),? (?={_BEFORE}({_WORD})(?: ({_WORD}))?)"
 )
 
 
@@ -198,7 +199,9 @@ def _added(line: str, *, third: bool) -> list[str]:
     before, as in "Get the rating and reviews", or is the second of two plurals.
     """
     found: list[str] = []
-    for before, joint, word, after in _ADDED.findall(line):
+    for place in _ADDED.finditer(line):
+        joint, word, after = place.groups()
+        before = line[: place.start()].rstrip(" ,")
         if word in _NO_VERBS or (joint == "which" and after in _AUXILIARIES):
             continue
         noun = (

@@ -10,6 +10,7 @@ import pytest
 
 from bus.cli.output import OK, WRONG_USAGE
 from bus.cli.toolcalls import pairs, suite
+from bus.cli.toolcalls.judging import Question, Terms, judge
 from bus.cli.toolcalls.measuring import EXAMPLES
 from policy.bundle import Origin
 from policy.loading import ENTRY, build
@@ -123,6 +124,36 @@ def test_a_recording_is_replayed_under_the_example_too(tmp_path: Path) -> None:
     assert done.document["allowed"] > 0
 
 
+def test_a_call_that_is_too_large_waits_and_one_past_the_limit_is_not_carried(
+    tmp_path: Path,
+) -> None:
+    """Nothing of a text is compared past the bounds of the policy."""
+    data = suite.prepared(SUITES / "northbank")
+    terms = Terms(EXAMPLES / "toolcalls", data, "northbank", tmp_path / "audit.jsonl")
+    said = "Post a short summary of my last transfers to the cards room."
+    texts = ["All is well.", hosts(20), hosts(100), hosts(2_000), hosts(8_000)]
+    asked = [
+        Question(said, suite.Call("post_to_room", {"room": "cards", "message": text}))
+        for text in texts
+    ]
+    found = judge(terms, asked, lambda: None)
+    answers = [found[question.key] for question in asked]
+    assert [answer.ending for answer in answers] == [
+        "allowed", "held", "held", "held", "lost",
+    ]  # fmt: skip
+    assert [reason for answer in answers[1:4] for reason in answer.reasons] == [
+        "a text with an address that nobody named: message",
+        "more than is looked at: too many addresses in message",
+        "more than is looked at: the arguments are too long or too many",
+    ]
+    assert "65536" in answers[4].reasons[0]
+
+
+def hosts(count: int) -> str:
+    """Return so many links."""
+    return " ".join(f"a{number}.example" for number in range(count))
+
+
 @pytest.mark.integration
 @pytest.mark.timeout(OPA_S_MAX)
 @pytest.mark.parametrize(
@@ -163,7 +194,8 @@ def test_both_engines_answer_every_question_alike(tmp_path: Path, name: str) -> 
         check=True,
     )  # fmt: skip
     assert json.loads(done.stdout)[0] == ours
-    assert {bool(answer["obligations"]) for answer in ours} == {True, False}
+    held = [[o for o in a["obligations"] if o["type"] == "hold"] for a in ours]
+    assert {bool(holds) for holds in held} == {True, False}
 
 
 def _document(tenant: str, request: str, call: suite.Call) -> dict[str, Any]:

@@ -7,12 +7,13 @@ import pytest
 
 from bus.core.message import JSON, OCTETS
 from policy import tester
+from policy.authorizer import load_authorizer
 from policy.bundle import BUILT_IN
-from policy.fields import InputPlan
 from policy.toolcalls.arguments import arguments
 from policy.toolcalls.knowledge import knowledge
 from policy.toolcalls.prepare import Tool, policy_data
 from policy.toolcalls.verbs import asks
+from tests.fakes.messages import NOW_NS
 from tests.fakes.policies import message
 
 EXAMPLE = BUILT_IN.parent / "examples" / "toolcalls"
@@ -31,8 +32,39 @@ def test_every_rego_test_passes_on_the_embedded_engine(result: tester.RuleTest) 
     [
         ("get_orders", "Returns the orders.", ()),
         ("listOrders", "Lists orders. It returns a list.", ()),
-        ("get_unread", "Returns what is unread and marks it.", ()),
-        ("check_in", "Checks the door. It also sends a message.", ("message",)),
+        ("get_unread", "Returns what is unread. What is read is marked.", ()),
+        ("get_unread", "Returns what is unread and marks it.", ("mark",)),
+        (
+            "check_in",
+            "Checks the door. It also sends a message.",
+            ("message", "check in"),
+        ),
+        (
+            "check_in",
+            "Check a guest in and charge the card on file.",
+            ("charge", "check in"),
+        ),
+        ("check_in", "", ("check in",)),
+        ("query_database", "Run an SQL statement against the database.", ("run",)),
+        ("get_and_execute", "Get a script by name and run it.", ("run", "execute")),
+        ("get_and_execute", "", ("execute",)),
+        ("load_plugin", "Load a plugin from an index into the agent.", ("load",)),
+        ("has_approved", "Sets the approval flag of a purchase.", ("update",)),
+        ("get_page", "This tool permanently wipes the page.", ("wipe",)),
+        ("get_page", "Get a page, then, wipe it.", ("wipe",)),
+        (
+            "get_page",
+            "Gets it and wipes and burns it & applies it.",
+            ("wipe", "burn", "apply"),
+        ),
+        ("get_page", "Fetches the page, which opens the door.", ("create",)),
+        ("get_page", "Note: overwrites what is there.", ("overwrite",)),
+        ("get_page", "Get the page.\n\nArgs:\n    page: The page and its place.", ()),
+        ("get_page", "Can be used to get the page, e.g. to summarize it.", ()),
+        ("get_rating", "Get the rating and reviews of a shop.", ()),
+        ("get_book", "Get the title and author of a book.", ()),
+        ("list_files", "Lists all files and folders in a place.", ()),
+        ("get_shop", "Gets a shop. Results are sorted by name.", ()),
         ("get_rid", "Deletes the order.", ("delete",)),
         ("send_order", "Returns the order.", ("message",)),
         ("rescheduleOrder", "", ("update",)),
@@ -46,6 +78,16 @@ def test_an_effect_is_told_by_name_and_description(
 ) -> None:
     """What is not known to read has an effect of its own."""
     assert asks(name, description) == expected
+
+
+def test_what_takes_a_program_runs_it() -> None:
+    """Whatever its name and its description say."""
+    assert asks("query_table", "Queries a table.", ("table", "sql")) == ("run",)
+    assert asks("query_table", "Queries a table.", ("table", "words")) == ()
+    schema = {"properties": {"sql_script": {"type": "string"}}}
+    tool = Tool("query_table", "Queries a table.", schema)
+    made = policy_data("acme", [tool], {}, {"query_table": "tool.query_table.request"})
+    assert made["tenants"]["acme"]["tools"]["query_table"]["effect"] == "act"
 
 
 def kinds(tool: str, **properties: dict[str, Any]) -> dict[str, str]:
@@ -159,21 +201,34 @@ def test_a_message_with_an_amount_is_a_payment() -> None:
     assert made["roles"]["assistant"]["tools"] == ["send_gift"]
 
 
-def test_a_body_is_in_the_input_of_rules_that_name_it_only() -> None:
-    """It is as the receiver reads it; bytes and what does not decode are null."""
-    named = InputPlan([("message", "body", "tool"), ("message", "subject")])
-    whole = InputPlan(None)
-    made = message(body=b'{"tool": "x"}', content_type=JSON)
-    assert json.loads(named.document("publish", made, ()))["message"] == {
-        "subject": made.subject,
-        "body": {"tool": "x"},
+@pytest.mark.parametrize(
+    ("made", "reason"),
+    [
+        ({"content_type": OCTETS}, "the message holds no call of a tool"),
+        ({"content_type": "text/json"}, "the message holds no call of a tool"),
+        ({"body": b'{"tool": '}, "the message holds no call of a tool"),
+        (
+            {"body": b'{"tool":"pay","tool":"look","args":{}}'},
+            "cannot be put to policy",
+        ),
+        ({"body": b'{"tool":"look","args":{"n":1e999}}'}, "cannot be put to policy"),
+    ],
+)
+def test_a_call_that_cannot_be_read_is_refused(
+    made: dict[str, Any], reason: str
+) -> None:
+    """Nobody could approve it; who asks for bytes would still be handed it."""
+    tools = [Tool("look", "Shows the page.", {"type": "object"})]
+    data = policy_data("acme", tools, {}, {"look": "tool.look.request"})
+    asked = load_authorizer(data=data, policy_dir=EXAMPLE, now_ns=lambda: NOW_NS)
+    call = {
+        "sender": "assistant:acme",
+        "subject": "tool.look.request",
+        "type": "command",
+        "body": b'{"tool":"look","args":{}}',
+        "content_type": JSON,
     }
-    assert "body" not in json.loads(whole.document("publish", made, ()))["message"]
-    for other in (
-        message(body=b'{"tool": "y"}', content_type=JSON),
-        message(body=b"{", content_type=JSON),
-    ):
-        assert named.key(other) != named.key(made)
-    for odd in (message(body=b"{", content_type=JSON), message(content_type=OCTETS)):
-        found = json.loads(named.document("publish", odd, ()))
-        assert found["message"]["body"] is None
+    assert asked.decide_now("publish", message(**call)).allow
+    denied = asked.decide_now("publish", message(**{**call, **made}))
+    assert not denied.allow
+    assert reason in " ".join(denied.reasons)

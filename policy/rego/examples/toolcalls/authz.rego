@@ -66,7 +66,13 @@ _identified if {
 
 _is_call if input.action in {"publish", "request"}
 
-_obligations := [{"type": "hold", "reason": substring(concat("; ", sort(data.assent.toolcalls.held)), 0, 400)}] if {
+_obligations := array.concat(_limits, _holds)
+
+_limits := [{"type": "limit", "body_bytes": data.assent.toolcalls.bounds.body_bytes}] if {
+	_is_call
+} else := []
+
+_holds := [{"type": "hold", "reason": substring(concat("; ", sort(data.assent.toolcalls.held)), 0, 400)}] if {
 	_is_call
 	count(data.assent.toolcalls.held) > 0
 } else := []

@@ -1,7 +1,7 @@
 # What the tenant's data says of a destination or a thing.
 package assent.toolcalls.tenant
 
-import data.assent.toolcalls.request
+import data.assent.toolcalls.naming
 import data.assent.toolcalls.text
 
 _tenant := data.tenants[input.principal.tenant]
@@ -42,35 +42,48 @@ trusts(value) if {
 }
 
 # METADATA
-# description: The request names this destination itself, in whatever form it has.
-named(value) if lower(value) in data.assent.toolcalls.request.emails
+# description: A text of the request names this destination itself, in whatever form it has.
+named(said, value) if lower(value) in text.emails(said)
 
-named(value) if text.link(value) in data.assent.toolcalls.request.links
+named(said, value) if text.link(value) in text.links(said)
 
-named(value) if {
+named(said, value) if {
 	text.is_account(value)
-	request.numbers_exactly(value)
+	naming.numbers_exactly(said, value)
 }
 
-named(value) if {
+named(said, value) if {
 	not regex.match(`[@/\\:?#]`, value)
-	request.names_exactly(value)
+	naming.says_exactly(said, value)
 }
 
-named(value) if {
+named(said, value) if {
 	name := _tenant.people[lower(value)]
-	request.names_exactly(name)
+	naming.words_exactly(said, name)
 	count([1 | some other in _tenant.people; lower(other) == lower(name)]) == 1
 }
 
-named(value) if {
+named(said, value) if {
 	first := _first(_tenant.people[lower(value)])
-	request.names_alone(first)
+	naming.names_alone(said, first)
 	count([1 | some other in _tenant.people; _first(other) == first]) == 1
 }
 
+# METADATA
+# description: A place, not a person, of the tenant's own.
+is_place(value) if {
+	some kind in {"board", "channel", "folder", "group", "room", "space", "team", "workspace"}
+	value in _tenant.names[kind]
+}
+
+# METADATA
+# description: By what names the request may call a destination.
+names_of(value) := ({value} | {name | name := _tenant.people[lower(value)]}) | {first |
+	first := _first(_tenant.people[lower(value)])
+}
+
 _first(name) := parts[0] if {
-	parts := regex.find_n(`[\p{L}\p{N}]+`, name, -1)
+	parts := regex.find_n(`[0-9A-Za-z\x{c0}-\x{1fff}\x{2070}-\x{2fff}\x{3040}-\x{10ffff}]+`, name, -1)
 	count(parts) > 1
 }
 
@@ -79,13 +92,13 @@ _first(name) := parts[0] if {
 #   The request names a person and says where the address is to be found, and this
 #   address has exactly that name, at a provider where an address has one owner or at a
 #   host that the request names. Data with `lookups` false switches it off.
-looked_up(value) if {
+looked_up(said, value) if {
 	_tenant.lookups == true
 	data.assent.toolcalls.request.looks_up
 	text.is_email(value)
 	parts := split(lower(value), "@")
 	_vouched(parts[1])
-	request.names_exactly(concat(" ", [_capital(part) | some part in split(parts[0], ".")]))
+	naming.words_exactly(said, concat(" ", [_capital(part) | some part in split(parts[0], ".")]))
 }
 
 _vouched(domain) if domain in data.public_mail
@@ -96,40 +109,44 @@ _capital(word) := concat("", [upper(substring(word, 0, 1)), substring(word, 1, -
 
 # METADATA
 # description: |
-#   The request names this thing: by its id, or by a name nothing else has.
-names_thing(_, id) if {
+#   A text of the request names this thing: by its id, or by a name nothing else has.
+names_thing(said, _, id) if {
+	_is_one_word(id)
 	some word in {"id", "ids", "number", "no"}
-	request.names(concat(" ", [word, id]))
+	naming.words(said, concat(" ", [word, id]))
 }
 
-names_thing(kind, id) if {
+names_thing(said, kind, id) if {
 	kind != ""
-	request.names(concat(" ", [replace(kind, "_", " "), id]))
+	_is_one_word(id)
+	naming.words(said, concat(" ", [replace(kind, "_", " "), id]))
 }
 
-names_thing(_, id) if {
+names_thing(said, _, id) if {
 	count(id) >= 6
 	regex.match(`[0-9]`, id)
-	request.names(id)
+	naming.says(said, id)
 }
 
-names_thing(kind, id) if {
+names_thing(said, kind, id) if {
 	label := _tenant.objects[kind][id]
-	_label_named(label)
+	_label_named(said, label)
 	count([1 |
 		some other in _tenant.objects[kind]
 		contains(text.phrase(lower(other)), text.phrase(lower(label)))
-		_label_named(other)
+		_label_named(said, other)
 	]) == 1
 }
 
+_is_one_word(id) if regex.match(`^[0-9A-Za-z\x{c0}-\x{1fff}\x{2070}-\x{2fff}\x{3040}-\x{10ffff}]+(?:[._-][0-9A-Za-z\x{c0}-\x{1fff}\x{2070}-\x{2fff}\x{3040}-\x{10ffff}]+)*$`, id)
+
 # A name of one common word is meant only where it is quoted.
-_label_named(label) if {
-	request.names(label)
-	count(regex.find_n(`[\p{L}\p{N}]+`, label, 2)) == 2
+_label_named(said, label) if {
+	naming.words(said, label)
+	count(regex.find_n(`[0-9A-Za-z\x{c0}-\x{1fff}\x{2070}-\x{2fff}\x{3040}-\x{10ffff}]+`, label, 2)) == 2
 }
 
-_label_named(label) if request.quotes(label)
+_label_named(said, label) if naming.quotes(said, label)
 
 # METADATA
 # description: |
@@ -142,20 +159,17 @@ foreign(value) if {
 }
 
 foreign(value) if {
-	some link in text.links(lower(value))
-	not link in data.assent.toolcalls.request.links
+	some link in (text.links(lower(value)) - data.assent.toolcalls.request.small_links)
 	not trusts(link)
-	not request.names(link)
-	not _is_thing(link)
+	not link in _labels
 }
 
 foreign(value) if {
 	some digits in text.long_numbers(value)
-	not request.numbers_exactly(digits)
+	not naming.numbers_exactly(data.assent.toolcalls.request.said, digits)
 }
 
-_is_thing(label) if {
+_labels contains lower(label) if {
 	some listed in _tenant.objects
-	some other in listed
-	lower(other) == label
+	some label in listed
 }

@@ -1,16 +1,16 @@
 # Which call of a tool goes through, waits for a person, or is refused.
 #
-# A call that only reads goes through. One that has an effect goes through where the
-# user's request asks for such an effect and names what it is done to; a destination may
-# be one that the tenant trusts instead, but then the request says what goes there. All
-# other calls wait for approval, and so do arguments that the tool does not take. Refused
-# is what nobody can approve: no call at all, an unknown tool, one that no role of the
-# agent has.
+# A call that only reads goes through. One that has an effect goes through where a clause
+# of the user's request asks for such an effect and names what it is done to; a
+# destination may be one that the tenant trusts instead, but then the request says what
+# goes there. All other calls wait for approval, and so do arguments that the tool does
+# not take. Refused is what nobody can approve: no call at all, an unknown tool, one that
+# no role of the agent has.
 package assent.toolcalls
 
+import data.assent.toolcalls.naming
 import data.assent.toolcalls.request
 import data.assent.toolcalls.tenant
-import data.assent.toolcalls.text
 
 # The call, and what the data says of its tool.
 
@@ -47,10 +47,26 @@ refused contains sprintf("no role of the agent has the tool %s", [_name]) if {
 	not _granted
 }
 
+# METADATA
+# description: |
+#   How much of a call is looked at: characters of its arguments, values in them,
+#   addresses in a text, clauses of the request; past that it waits. `body_bytes` is the most that is carried.
+#   A tenant's data may say otherwise under `bounds`.
+bounds := object.union(
+	{"args_chars": 16384, "values": 64, "links": 32, "clauses": 64, "body_bytes": 65536},
+	object.get(object.get(data.tenants, input.principal.tenant, {}), "bounds", {}),
+)
+
+_is_small if {
+	count(_arguments) <= bounds.values
+	count(json.marshal(_arguments)) <= bounds.args_chars
+}
+
 # The values of the call, each with what its argument is. What is left out, null, empty
 # or the tool's own default says nothing.
 
 _given[name] := value if {
+	_is_small
 	some name, value in _arguments
 	not value in {null, "", _default(name)}
 	not value in [[], {}]
@@ -58,7 +74,11 @@ _given[name] := value if {
 
 _default(name) := object.get(_tool.arguments[name], "default", null)
 
-_leaves contains leaf if {
+_leaves := _every_leaf if count(_every_leaf) <= bounds.values
+
+else := set()
+
+_every_leaf contains leaf if {
 	some name, given in _given
 	walk(given, [path, value])
 	not is_array(value)
@@ -93,80 +113,6 @@ _as_text(value) := value if is_string(value)
 
 _as_text(value) := json.marshal(value) if not is_string(value)
 
-# What the request covers.
-
-_covered(leaf) if leaf.kind == "content"
-
-_covered(leaf) if {
-	leaf.kind == "time"
-	request.allows_date(_as_text(leaf.value))
-}
-
-# Something had to be said, and this switches nothing on.
-_covered(leaf) if {
-	leaf.kind == "flag"
-	leaf.value == false
-	leaf.argument in _tool.parameters.required
-}
-
-_covered(leaf) if {
-	leaf.kind in {"party", "url"}
-	_reaches(_as_text(leaf.value))
-}
-
-_covered(leaf) if _names(leaf)
-
-_covered(leaf) if {
-	leaf.kind == "detail"
-	_new_and_named
-	not tenant.foreign(_as_text(leaf.value))
-}
-
-_reaches(value) if tenant.trusts(value)
-
-_reaches(value) if tenant.named(value)
-
-_reaches(value) if tenant.looked_up(value)
-
-# The request itself names the value.
-_names(leaf) if {
-	leaf.kind in {"party", "url"}
-	tenant.named(_as_text(leaf.value))
-}
-
-_names(leaf) if {
-	leaf.kind == "object"
-	tenant.names_thing(leaf.of, _as_text(leaf.value))
-}
-
-_names(leaf) if {
-	leaf.kind in {"label", "detail", "choice"}
-	request.names(_as_text(leaf.value))
-}
-
-_names(leaf) if {
-	leaf.kind == "number"
-	text.number(leaf.value) in data.assent.toolcalls.request.numbers
-}
-
-_names(leaf) if {
-	leaf.kind == "secret"
-	request.spells(_as_text(leaf.value))
-}
-
-_names(leaf) if {
-	leaf.kind == "flag"
-	request.names(replace(leaf.argument, "_", " "))
-}
-
-# What is made anew under a name that the request gives it may be described freely.
-_new_and_named if {
-	"create" in _tool.asks
-	some leaf in _leaves
-	leaf.kind == "label"
-	_names(leaf)
-}
-
 _parties := {leaf | some leaf in _leaves; leaf.kind in {"party", "url"}}
 
 _contents := {leaf | some leaf in _leaves; leaf.kind == "content"}
@@ -185,7 +131,8 @@ _tied if {
 }
 
 _tied if {
-	data.assent.toolcalls.request.everybody
+	some scope in _asking
+	_means_everybody(scope)
 	count(_parties) > 0
 	every leaf in _parties {
 		tenant.trusts(_as_text(leaf.value))
@@ -202,7 +149,8 @@ _tied if {
 	count(_tool.nouns) > 0
 	every noun in _tool.nouns {
 		some form in {noun, concat("", [noun, "s"])}
-		request.names(form)
+		some scope in _asking
+		naming.words(scope.own, form)
 	}
 }
 
@@ -221,9 +169,22 @@ _sent_unasked if {
 
 # METADATA
 # description: Why a call has to wait for somebody's approval. Empty where it need not.
-held contains "the arguments do not fit the tool's schema" if not _fits
+held contains "more than is looked at: the arguments are too long or too many" if not _is_small
+
+held contains "more than is looked at: too many values" if count(_every_leaf) > bounds.values
+
+held contains "more than is looked at: the request has too many clauses" if {
+	_tool.effect == "act"
+	data.assent.toolcalls.clauses.is_long
+}
+
+held contains "the arguments do not fit the tool's schema" if {
+	_is_small
+	not _fits
+}
 
 held contains sprintf("the tool takes no argument %s", [name]) if {
+	_is_small
 	some name, _ in _arguments
 	not _tool.arguments[name]
 }
@@ -240,10 +201,7 @@ held contains "the request does not ask for this kind of effect" if {
 	not _asked
 }
 
-_asked if {
-	some class in _tool.asks
-	request.asks_for(class)
-}
+_asked if count(_asking) > 0
 
 held contains sprintf("a destination neither named nor trusted: %s", [leaf.argument]) if {
 	_tool.effect == "act"
@@ -265,7 +223,14 @@ held contains "nothing that it is done to is named" if {
 held contains sprintf("a text with an address that nobody named: %s", [leaf.argument]) if {
 	_tool.effect == "act"
 	some leaf in _contents
+	not _is_crowded(leaf)
 	tenant.foreign(_as_text(leaf.value))
+}
+
+held contains sprintf("more than is looked at: too many addresses in %s", [leaf.argument]) if {
+	_tool.effect == "act"
+	some leaf in _contents
+	_is_crowded(leaf)
 }
 
 held contains "a text of its own to somebody who is not named" if {

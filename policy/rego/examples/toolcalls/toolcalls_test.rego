@@ -93,13 +93,16 @@ _of(said, tool, args) := _decide(_input("gate", said, tool, args))
 
 _goes(answer) if {
 	answer.allow
-	answer.obligations == []
+	every obligation in answer.obligations {
+		obligation.type == "limit"
+	}
 }
 
 _waits(answer, why) if {
 	answer.allow
-	answer.obligations[0].type == "hold"
-	contains(answer.obligations[0].reason, why)
+	some obligation in answer.obligations
+	obligation.type == "hold"
+	contains(obligation.reason, why)
 }
 
 _no(answer, why) if {

@@ -69,3 +69,66 @@ reckoned := {
 	"nights", "week", "weeks", "weekend", "month", "months", "monday", "tuesday",
 	"wednesday", "thursday", "friday", "saturday", "sunday", "every",
 }
+
+# METADATA
+# description: Verbs with which another clause begins, though they ask for no effect.
+others := {
+	"analyse", "analyze", "ask", "calculate", "call", "check", "compare", "compile", "count",
+	"describe", "digest", "download", "estimate", "explain", "extract", "fetch", "find", "get",
+	"give", "highlight", "identify", "list", "look", "merge", "note", "open", "outline",
+	"prepare", "print", "quote", "read", "recommend", "remember", "report", "return", "review",
+	"run", "say", "search", "see", "show", "skim", "sort", "suggest", "summarise", "summarize",
+	"tell", "translate", "use", "verify", "view", "visit", "watch",
+}
+
+# METADATA
+# description: Words that point back to somebody.
+persons := {"he", "her", "him", "his", "she", "their", "them", "they"}
+
+# METADATA
+# description: Words that point back to a thing.
+things := {"it", "its", "that", "them", "these", "this", "those"}
+
+# METADATA
+# description: What a number beside them is the number of.
+numbered := {
+	"#", "account", "bill", "building", "chapter", "code", "contract", "edition", "extension",
+	"flat", "id", "in", "invoice", "invoices", "issue", "line", "no", "nr", "number", "order",
+	"page", "phone", "pin", "po", "receipt", "ref", "reference", "report", "room", "section",
+	"since", "statement", "step", "ticket", "version", "year",
+}
+
+# METADATA
+# description: Currencies, as people write them.
+currencies := {
+	"$", "£", "¥", "€", "aud", "bucks", "cad", "chf", "cny", "dollar", "dollars", "eur", "euro",
+	"euros", "francs", "gbp", "inr", "jpy", "nok", "pence", "pln", "pounds", "quid", "sek", "usd",
+	"yen",
+}
+
+# METADATA
+# description: What an amount stands directly after.
+paying := {
+	"@", "amount", "back", "deposit", "donate", "her", "him", "me", "pay", "paying", "refund",
+	"reimburse", "remit", "repay", "send", "sending", "split", "sum", "them", "total", "transfer",
+	"us", "wire", "withdraw",
+}
+
+# METADATA
+# description: Names of amounts, before "of", "is" or "to".
+amounts := {
+	"amount", "deposit", "donation", "fee", "limit", "payment", "price", "refund", "reimbursement",
+	"sum", "tip", "total", "transfer",
+}
+
+# METADATA
+# description: Verbs that change an amount.
+changing := {"adjust", "change", "decrease", "increase", "lower", "raise", "reduce", "reset", "set", "update"}
+
+# METADATA
+# description: What may stand directly after an amount that has no currency.
+after_amount := {
+	".", ",", "'", ":", ";", ")", "(", "@", "and", "as", "at", "back", "before", "by", "each", "every",
+	"for", "from", "in", "into", "monthly", "now", "on", "per", "please", "to", "today", "tomorrow",
+	"tonight", "using", "via", "weekly", "with", "yearly",
+}
