@@ -37,7 +37,8 @@ allow if {
 	_identified
 	input.action == "subscribe"
 	some role in _agent.roles
-	input.subscription.pattern in data.roles[role].subscribe
+	some granted in data.roles[role].subscribe
+	_covers(granted, input.subscription.pattern)
 	not startswith(input.subscription.pattern, "$")
 }
 
@@ -76,3 +77,14 @@ _holds := [{"type": "hold", "reason": substring(concat("; ", sort(data.assent.to
 	_is_call
 	count(data.assent.toolcalls.held) > 0
 } else := []
+
+# A grant covers itself and, where it ends in `>`, all that is below it; never what is
+# the bus's own.
+_covers(granted, asked) if granted == asked
+
+_covers(">", asked) if not startswith(asked, "$")
+
+_covers(granted, asked) if {
+	endswith(granted, ".>")
+	startswith(asked, trim_suffix(granted, ">"))
+}

@@ -46,12 +46,14 @@ _agents := {
 	"loose": {"tenant": "acme", "roles": ["alone"]},
 	"off": {"tenant": "acme", "roles": ["gateway"], "enabled": false},
 	"taker": {"tenant": "acme", "roles": ["taker"]},
+	"runner": {"tenant": "acme", "roles": ["runner"]},
 }
 
 _roles := {
 	"gateway": {"tools": object.keys(_tools), "carries_request": true},
 	"alone": {"tools": ["look", "send_note"]},
 	"taker": {"subscribe": [">"]},
+	"runner": {"subscribe": ["tool.pay.>", "tool.look.request"]},
 }
 
 _acme := {
@@ -294,6 +296,12 @@ test_access if {
 	_goes(_decide(_access("gate", "connect", "")))
 	_goes(_decide(_access("taker", "subscribe", ">")))
 	not _decide(_access("gate", "subscribe", ">")).allow
+	_goes(_decide(_access("taker", "subscribe", "tool.>")))
+	not _decide(_access("taker", "subscribe", "$INBOX.>")).allow
+	_goes(_decide(_access("runner", "subscribe", "tool.pay.request")))
+	_goes(_decide(_access("runner", "subscribe", "tool.look.request")))
+	not _decide(_access("runner", "subscribe", "tool.>")).allow
+	not _decide(_access("runner", "subscribe", "tool.payroll")).allow
 	not _decide(_access("off", "connect", "")).allow
 	_goes(_decide({"action": "reply", "principal": {"id": "taker", "tenant": "acme"}, "message": {"subject": "$INBOX.a"}}))
 	_goes(_decide({
