@@ -173,7 +173,7 @@ class Bus(BaseBus):
                 if await self._policy.changed():
                     await self.reload_policy()
             except (PolicyLoadError, PolicyUnavailableError) as error:
-                _log.error("policy refused, %s stays: %s", self.revision, error)
+                _log.error("policy refused, %s stays: %s", self.revision, str(error))
 
     @property
     def revision(self) -> str:

@@ -5,13 +5,13 @@ refused with what to do; nothing set is left unheeded. What few need is imported
 it is used: HTTP alone takes as long to import as all the rest.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from bus import heeding
 from bus.config import Settings
-from bus.config.governing import BundleSettings, IsolatedSettings, OpaSettings
 from bus.core.errors import ConfigurationError
 from bus.ports import Authorizer, Clock
 from policy import loading
@@ -43,13 +43,11 @@ def governance(
         deny_ttl_s=chosen.deny_ttl_seconds,
         entries=chosen.cache_entries,
     )
-    if chosen.engine != "isolated":
-        _unused("isolated", settings.isolated, IsolatedSettings())
+    heeding.check_engine(settings, data_given=policy_data is not None)
     if chosen.engine == "opa":
         from policy.opa.address import ServerAddress  # noqa: PLC0415 - slow, see above
         from policy.opa.governance import AtServer  # noqa: PLC0415 - slow, see above
 
-        _refuse_files(settings, policy_data)
         given = settings.opa
         if given.url is None:
             raise ConfigurationError(
@@ -65,7 +63,6 @@ def governance(
             connections=given.connections,
         )
         return AtServer(address, now_ns=clock.now_ns, keeping=keeping)
-    _unused("opa", settings.opa, OpaSettings())
     source = policy_source(settings, policy_data, clock)
     if chosen.engine == "embedded":
         made = EmbeddedAuthorizer(source, now_ns=clock.now_ns, keeping=keeping)
@@ -82,18 +79,12 @@ def policy_source(
     """Return where policy comes from: bundles, or files and data.
 
     Raises:
-        ConfigurationError: neither is named, or both are.
+        ConfigurationError: neither is named, both are, or a part of it does nothing.
     """
+    heeding.check_source(settings, data_given=policy_data is not None)
     given = settings.bundle
     if not given.files and given.url is None:
-        _unused("bundle", given, BundleSettings())
-        if settings.bundle_keys:
-            raise ConfigurationError(
-                "bundle_keys: no bundle is checked with them; set bundle.files or "
-                "bundle.url"
-            )
         return PolicyFiles(_origin(settings, policy_data))
-    _exclusive(settings, policy_data)
     return _bundles(settings, clock)
 
 
@@ -179,23 +170,32 @@ def decision_log(
     Raises:
         ConfigurationError: it cannot be kept as it is set.
     """
+    made = log_settings(settings)
+    if made is None:
+        return None
+    from policy.decisionlog.logged import Logged  # noqa: PLC0415 - slow, see above
+
+    return Logged(made, authorizer, clock)
+
+
+def log_settings(settings: Settings) -> Any:
+    """Return where decisions are logged, a `policy.decisionlog.LogSettings`, or None.
+
+    Raises:
+        ConfigurationError: they cannot be logged as it is set; nothing is opened yet.
+    """
     given = settings.decision_log
+    heeding.check_decision_log(given)
     if given.file is None and given.collector_url is None:
-        _unused("decision_log", given, type(given)())
         return None
     from policy.decisionlog import (  # noqa: PLC0415 - slow, see above
         CollectorSettings,
         FileSettings,
         LogSettings,
     )
-    from policy.decisionlog.logged import Logged  # noqa: PLC0415 - slow, see above
 
     collector = None
-    if given.collector_url is not None:
-        if given.spool is None:
-            raise ConfigurationError(
-                "decision_log.spool: a collector needs a folder where decisions wait"
-            )
+    if given.collector_url is not None and given.spool is not None:
         collector = CollectorSettings(
             url=given.collector_url,
             spool=given.spool,
@@ -208,26 +208,11 @@ def decision_log(
         file = FileSettings(
             path=given.file, rotate_bytes=given.rotate_bytes, keep=given.keep
         )
-    made = LogSettings(
+    return LogSettings(
         labels={"id": given.label, "version": _version()},
         file=file,
         collector=collector,
     )
-    return Logged(made, authorizer, clock)
-
-
-def _refuse_files(settings: Settings, policy_data: PolicyData | None) -> None:
-    chosen = settings.policy
-    named = {
-        "policy_data": policy_data,
-        "policy.data": chosen.data,
-        "policy.folder": chosen.folder,
-        "policy.areas": chosen.areas or None,
-        "bundle.files": settings.bundle.files or None,
-        "bundle.url": settings.bundle.url,
-        "bundle_keys": settings.bundle_keys or None,
-    }
-    _refuse_beside("policy.engine is opa: the server has its own policy", named)
 
 
 def _try_out(settings: Settings) -> Callable[[Bundle], object]:
@@ -255,37 +240,3 @@ def _origin(settings: Settings, policy_data: PolicyData | None) -> Origin:
         raise ConfigurationError(_NO_DATA)
     given = Path(data) if isinstance(data, str) else data
     return Origin(given, chosen.folder, chosen.areas)
-
-
-def _exclusive(settings: Settings, policy_data: PolicyData | None) -> None:
-    chosen, given = settings.policy, settings.bundle
-    named = {
-        "policy_data": policy_data,
-        "policy.data": chosen.data,
-        "policy.folder": chosen.folder,
-        "policy.areas": chosen.areas or None,
-    }
-    _refuse_beside("a bundle has its own policy and data", named)
-    if given.files and given.url is not None:
-        raise ConfigurationError("bundle.files and bundle.url are both set; unset one")
-    if given.files and (given.last_good_file or given.token or given.ca_file):
-        raise ConfigurationError(
-            "bundle.last_good_file, bundle.token and bundle.ca_file go with bundle.url"
-        )
-
-
-def _refuse_beside(why: str, named: Mapping[str, object]) -> None:
-    wrong = [name for name, value in named.items() if value is not None]
-    if wrong:
-        raise ConfigurationError(f"{why}; unset {', '.join(wrong)}")
-
-
-def _unused(section: str, given: Any, default: Any) -> None:
-    """Raise if anything of a section is set that nothing will heed."""
-    names: Iterable[str] = given.__struct_fields__
-    wrong = [n for n in names if getattr(given, n) != getattr(default, n)]
-    if wrong:
-        told = ", ".join(f"{section}.{name}" for name in wrong)
-        raise ConfigurationError(
-            f"{told}: set, and nothing uses it with these settings"
-        )

@@ -22,7 +22,7 @@ class Access(msgspec.Struct, frozen=True, gc=False):
     """What an agent asks for beside a message of its own.
 
     To connect, to subscribe to `pattern`, to quiet the subjects under it, or to release
-    what is held for a subject.
+    what is held for a subject, which `author` sent and `authors` led to.
     """
 
     action: AccessAction
@@ -30,6 +30,8 @@ class Access(msgspec.Struct, frozen=True, gc=False):
     tenant: str
     pattern: str = ""
     queue: str = ""
+    author: str = ""
+    authors: tuple[str, ...] = ()
 
 
 class Authorizer(Protocol):

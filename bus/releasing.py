@@ -121,7 +121,14 @@ class Releasing:
             ) from None
         held = self._holds.find(who.tenant, sought)
         message = held.message
-        access = Access("release", who.id, who.tenant, message.subject)
+        access = Access(
+            "release",
+            who.id,
+            who.tenant,
+            message.subject,
+            author=message.sender,
+            authors=message.authors,
+        )
         await self._notes.admit(access)
         if who.id != message.sender and who.id not in message.authors:
             return held

@@ -176,6 +176,20 @@ class Engine:
 
 def parsing(sources: Sequence[Source], *, printing: bool = False) -> Steps[Rules]:
     """Parse and check policies, a file in a step; raises as `Engine`."""
+    made = yield from _parsing(sources)
+    known = made.builtins | ({PRINT} if printing else frozenset())
+    vetting.check_calls(made.program, known)
+    yield
+    vetting.check_recursion(made.program)
+    return made
+
+
+def parsed(sources: Sequence[Source]) -> syntax.Program:
+    """Parse policies that may call functions of others; raises as `Engine`."""
+    return exhaust(_parsing(sources)).program
+
+
+def _parsing(sources: Sequence[Source]) -> Steps[Rules]:
     _check_together(sources)
     made = Rules(sources)
     for file in made.sources:
@@ -187,10 +201,6 @@ def parsing(sources: Sequence[Source], *, printing: bool = False) -> Steps[Rules
     yield
     made.program = syntax.parse(tree)
     yield
-    known = made.builtins | ({PRINT} if printing else frozenset())
-    vetting.check_calls(made.program, known)
-    yield
-    vetting.check_recursion(made.program)
     return made
 
 

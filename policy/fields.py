@@ -153,14 +153,15 @@ class InputPlan:
         ).decode()
 
     def access_document(self, access: Access, roles: tuple[str, ...]) -> str:
-        """Return the input for connecting or subscribing, as JSON."""
-        return _encode_json(
-            {
-                "action": access.action,
-                "principal": self._of_principal(access.sender, access.tenant, roles),
-                "subscription": {"pattern": access.pattern, "queue": access.queue},
-            }
-        ).decode()
+        """Return the input for access, as JSON; `held` is there for a release only."""
+        made: dict[str, Any] = {
+            "action": access.action,
+            "principal": self._of_principal(access.sender, access.tenant, roles),
+            "subscription": {"pattern": access.pattern, "queue": access.queue},
+        }
+        if access.author:
+            made["held"] = {"sender": access.author, "authors": access.authors}
+        return _encode_json(made).decode()
 
     def _of_principal(
         self, sender: str, tenant: str, roles: tuple[str, ...]
@@ -170,8 +171,9 @@ class InputPlan:
 
 
 def access_key(access: Access) -> bytes:
-    """Return the key of every field of connecting or subscribing."""
-    return encode_key((access.sender, access.tenant, access.pattern, access.queue))
+    """Return the key of every field of access."""
+    place = (access.sender, access.tenant, access.pattern, access.queue)
+    return encode_key((*place, access.author, access.authors))
 
 
 def _named(read: frozenset[Path], section: str, names: Iterable[str]) -> dict[str, Any]:

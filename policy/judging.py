@@ -95,8 +95,9 @@ class Bench:
         """Return the denial that stands for an engine's failure."""
         self.faults.add(error.kind)
         told = str(error) if self._quoting else _unquoted(error)
-        if not self._quoting:
-            _log.debug("%s: %s: %s", action, error.kind, error)
+        if not self._quoting and _log.isEnabledFor(logging.DEBUG):
+            # Its text only: who keeps the error keeps the engine in its traceback.
+            _log.debug("%s: %s: %s", action, error.kind, str(error))
         reason = f"{_FAILED}: {told}"
         if error.kind != "evaluation":
             reason = f"{error.kind}: {reason}"

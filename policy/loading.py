@@ -94,6 +94,8 @@ def _samples(agents: Mapping[str, Principal]) -> Iterator[dict[str, Any]]:
             document: dict[str, Any] = {"action": action, "principal": principal}
             if action in _ACCESS:
                 document["subscription"] = {"pattern": "sample.*", "queue": ""}
+                if action == "release":
+                    document["held"] = {"sender": "sample", "authors": ["other"]}
             else:
                 document["message"] = sample_message(principal.tenant, action)
             yield msgspec.to_builtins(document)

@@ -196,17 +196,9 @@ def decision(
         why = f": {error}" if quoting else ""
         reason = f"policy answered something that is no decision{why}"
         return _unusable(reason, revision, digest, action), False
-    bounds = _Bounds()
-    for obligation in told.obligations:
-        try:
-            bounds.add(_read(obligation))
-        except (msgspec.ValidationError, TypeError) as error:
-            kind = obligation.get("type")
-            known = isinstance(kind, str) and kind in _KNOWN
-            name = repr(kind) if quoting or known else "of an unknown type"
-            why = f": {error}" if quoting else ""
-            reason = f"obligation {name} cannot be carried out{why}"
-            return _unusable(reason, revision, digest, action), False
+    bounds = _bounds(told.obligations, quoting=quoting)
+    if isinstance(bounds, str):
+        return _unusable(bounds, revision, digest, action), False
     reasons = tuple(reason[:ERROR_CHARS_MAX] for reason in told.reasons)
     if not told.allow and not reasons:
         reasons = ("policy denied without a reason",)
@@ -235,6 +227,27 @@ def _past_bound(answer: str) -> str | None:
     if depth(answer) > POLICY_NESTING_MAX:
         return f"something nested deeper than {POLICY_NESTING_MAX}"
     return None
+
+
+def _bounds(obligations: list[dict[str, Any]], *, quoting: bool) -> _Bounds | str:
+    """Return what all obligations bind together, or why one cannot be carried out."""
+    bounds = _Bounds()
+    for obligation in obligations:
+        try:
+            bounds.add(_read(obligation))
+        except (msgspec.ValidationError, TypeError) as error:
+            return _cannot(obligation, error, quoting=quoting)
+    return bounds
+
+
+def _cannot(obligation: dict[str, Any], error: Exception, *, quoting: bool) -> str:
+    """Return why an obligation cannot be carried out."""
+    kind = obligation.get("type")
+    if quoting:
+        return f"obligation {kind!r} cannot be carried out: {error}"
+    known = isinstance(kind, str) and kind in _KNOWN
+    name = repr(kind) if known else "of an unknown type"
+    return f"obligation {name} cannot be carried out"
 
 
 def _unusable(reason: str, revision: str, digest: str, action: str) -> Decision:

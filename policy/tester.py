@@ -6,13 +6,13 @@ faulty fails, and a folder without tests is not a pass.
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import msgspec
 
 from bus.core.errors import PolicyLoadError
-from policy import data as policy_data
-from policy.bundle import BUILT_IN, Origin, read_folder
+from policy import data as policy_data, slicing
+from policy.bundle import BUILT_IN, Bundle, read_folder
 from policy.engine import Engine
 from policy.evaluation import EvaluationError
 from policy.loading import build
@@ -20,6 +20,13 @@ from policy.source import Source
 
 Ending = Literal["passed", "failed", "error"]
 _PREFIX = "test_"
+
+
+class Readable(Protocol):
+    """Where a policy comes from."""
+
+    def read(self) -> Bundle:
+        """Return its files, or raise `PolicyLoadError`."""
 
 
 class RuleTest(msgspec.Struct, frozen=True):
@@ -54,7 +61,7 @@ class Report(msgspec.Struct, frozen=True):
         return not self.volatile
 
 
-def check(origin: Origin) -> Report:
+def check(origin: Readable) -> Report:
     """Load a policy as the bus would, and tell what it reads or why it is refused."""
     try:
         bundle = origin.read()
@@ -103,12 +110,16 @@ def run_tests(
 
 
 def evaluate(
-    query: str, *, input_text: str = "{}", origin: Origin | None = None
+    query: str,
+    *,
+    input_text: str = "{}",
+    input_name: str = "input",
+    origin: Readable | None = None,
 ) -> list[dict[str, Any]]:
     """Evaluate a query and return its results: expressions and bindings of each.
 
     Without `origin` the built-in rules are loaded with no data. An undefined query has
-    no results.
+    no results. `input_name` is for errors.
 
     Raises:
         PolicyLoadError: the policy or its data is refused, or the input is not JSON.
@@ -119,11 +130,20 @@ def evaluate(
     else:
         bundle = origin.read()
         sources, data_json = bundle.sources, bundle.data_json
-    asked = policy_data.accept("input", policy_data.parse("input.json", input_text))
     engine = Engine(sources, data_json, printing=True)
-    answer = engine.query(query, msgspec.json.encode(asked).decode())
+    answer = engine.query(query, normal(input_name, input_text))
     found: list[dict[str, Any]] = msgspec.json.decode(answer).get("result", [])
     return found
+
+
+def normal(name: str, text: str) -> str:
+    """Return an input, JSON whatever it is called, as the engine is given it.
+
+    Raises:
+        PolicyLoadError: not JSON, no object, or past a bound; it names `name`.
+    """
+    read = policy_data.accept(name, dict(slicing.of_json(name, text)))
+    return msgspec.json.encode(read).decode()
 
 
 def _run(engine: Engine, file: str, name: str, path: str) -> RuleTest:

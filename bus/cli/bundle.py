@@ -12,7 +12,8 @@ Folder = Annotated[str, typer.Argument(help="Rego and data.json|yaml, as OPA has
 File = Annotated[str, typer.Argument(help="A bundle: bundle.tar.gz.")]
 Out = Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="Where to.")]
 Revision = Annotated[
-    str | None, typer.Option(help="Its manifest's; else that of the folder's.")
+    str | None,
+    typer.Option(help="What it declares to be; else what the folder's manifest does."),
 ]
 Roots = Annotated[
     list[str] | None,
@@ -29,6 +30,10 @@ PublicKey = Annotated[
     typer.Option(
         "--key", metavar="PEM", help="Public; without it only unsigned holds."
     ),
+]
+Part = Annotated[
+    bool,
+    typer.Option("--part", help="One of several bundles: its rules are only parsed."),
 ]
 KeyId = Annotated[str, typer.Option("--key-id", help="The name of the key.")]
 Scope = Annotated[str, typer.Option(help="What the signature is for.")]
@@ -70,13 +75,17 @@ def build(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Pack a folder: always into the same bytes. Tests are left out."""
+    """Pack a folder: always into the same bytes. Tests are left out.
+
+    The revision is made of the contents; what --revision declares is shown beside it.
+    """
     from bus.cli import bundles  # noqa: PLC0415 - see bus.cli
     from policy.bundles import build as building  # noqa: PLC0415 - see bus.cli
 
     content = building.build(Path(folder), revision=revision, roots=roots)
+    part = bundles.is_part(content)
     bundles.write(Path(output), content)
-    _tell_written(output, content, as_json=as_json)
+    bundles.tell_written(output, content, part=part, as_json=as_json)
 
 
 def sign(
@@ -95,7 +104,7 @@ def sign(
     key = bundles.signing_key(signing_key, key_id, scope)
     content = building.sign(bundles.read(file), key)
     bundles.write(Path(output), content)
-    _tell_written(output, content, as_json=as_json)
+    bundles.tell_written(output, content, as_json=as_json)
 
 
 def verify(
@@ -104,12 +113,14 @@ def verify(
     key_id: KeyId = "default",
     scope: Scope = "",
     *,
+    part: Part = False,
     as_json: AsJson = False,
 ) -> None:
-    """Check a bundle as the bus would before it is in force."""
+    """Check a bundle as the bus would before it is in force: signature, rules, data."""
     from bus.cli import bundles  # noqa: PLC0415 - see bus.cli
 
-    bundles.tell_verified(file, bundles.keys(key, key_id, scope), as_json=as_json)
+    known = bundles.keys(key, key_id, scope)
+    bundles.tell_verified(file, known, part=part, as_json=as_json)
 
 
 def inspect(file: File, *, as_json: AsJson = False) -> None:
@@ -153,23 +164,3 @@ def state(
         "history": standing.history,
     }
     emit(document, show, as_json=as_json)
-
-
-def _tell_written(output: str, content: bytes, *, as_json: bool) -> None:
-    from policy.bundles import opening  # noqa: PLC0415 - see bus.cli
-
-    found = opening.inspect(content)
-    document = {
-        "ok": True,
-        "file": output,
-        "bytes": len(content),
-        "revision": found.revision,
-        "digest": found.digest,
-        "declared": found.manifest.revision,
-        "signed": found.claimed is not None,
-    }
-    emit(
-        document,
-        lambda: say(f"{output}: {len(content)} bytes, revision {found.revision}"),
-        as_json=as_json,
-    )

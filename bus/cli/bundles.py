@@ -2,19 +2,22 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from bus.adapters.clock import SystemClock
 from bus.cli.output import complain, emit, fail, say, table
 from bus.core.errors import ConfigurationError, PolicyLoadError
+from policy import engine, loading
+from policy.bundle import Bundle
 from policy.bundles import keys as policy_keys, lastgood, opening
 from policy.bundles.keys import SigningKey, VerificationKey
 from policy.bundles.lifecycle import DIGEST, Entry, Lifecycle, Standing
 from policy.bundles.opening import Inspection, Opened
 from policy.bundles.signatures import Keys
-from policy.bundles.states import ACTIVE, Event
+from policy.bundles.states import ACTIVE, Event, State, advance
 
 _NS_PER_S: Final = 1_000_000_000
+_NO_ENTRY: Final = f"there is no rule {loading.ENTRY}"
 
 
 def read(file: str) -> bytes:
@@ -44,11 +47,49 @@ def keys(file: str | None, key_id: str, scope: str) -> Keys:
     return {key_id: VerificationKey(policy_keys.made_for(pem, file), pem, scope)}
 
 
-def tell_verified(file: str, known: Keys, *, as_json: bool) -> None:
-    """Check a bundle and tell of it; a refusal fails the command."""
+def is_part(content: bytes) -> bool:
+    """Tell whether a bundle has no entry rule, so that another one has to bring it.
+
+    Raises:
+        PolicyLoadError: its rules do not parse.
+    """
+    return _is_part(opening.read_archive(content).bundle)
+
+
+def tell_written(
+    output: str, content: bytes, *, part: bool | None = None, as_json: bool
+) -> None:
+    """Tell of a bundle that was written."""
+    found = opening.inspect(content)
+    document: dict[str, Any] = {
+        "ok": True,
+        "file": output,
+        "bytes": len(content),
+        "revision": found.revision,
+        "digest": found.digest,
+        "declared": found.manifest.revision,
+        "signed": found.claimed is not None,
+    }
+    if part is not None:
+        document["part"] = part
+
+    def show() -> None:
+        named = _named(found.manifest.revision, found.revision)
+        say(f"{output}: {len(content)} bytes, {named}")
+        if part:
+            say(f"part of a policy: {_NO_ENTRY}")
+
+    emit(document, show, as_json=as_json)
+
+
+def tell_verified(file: str, known: Keys, *, part: bool, as_json: bool) -> None:
+    """Check a bundle and tell of it; a refusal fails the command.
+
+    Of a bundle that is part of a policy the rules are only parsed.
+    """
     content = read(file)
     try:
-        opened = opening.read_archive(content, known, name=file)
+        opened = _verified(content, known, file, part=part)
     except PolicyLoadError as error:
         complain(str(error))
         document = {"ok": False, "reason": error.reason, "file": error.file}
@@ -69,12 +110,54 @@ def tell_verified(file: str, known: Keys, *, as_json: bool) -> None:
     )
 
 
+def _verified(content: bytes, known: Keys, file: str, *, part: bool) -> Opened:
+    opened = opening.read_archive(content, known, name=file)
+    claimed = opening.inspect(content).claimed
+    if claimed is not None and claimed.key_id and claimed.key_id not in known:
+        raise PolicyLoadError(
+            f"signed by key {claimed.key_id!r}, not by {', '.join(map(repr, known))}: "
+            "say which with --key-id",
+            file=file,
+        )
+    try:
+        _load(opened.bundle, part=part)
+    except PolicyLoadError as error:
+        place = f"{file}: {error.file}" if error.file else file
+        raise PolicyLoadError(error.reason, file=place, line=error.line) from None
+    return opened
+
+
+def _load(bundle: Bundle, *, part: bool) -> None:
+    """Load a bundle as the bus would, or only parse one that is a part."""
+    lacking = _is_part(bundle)
+    if part:
+        return
+    if lacking:
+        raise PolicyLoadError(f"{_NO_ENTRY}; --part is for one of several bundles")
+    loading.build(bundle)
+
+
+def _is_part(bundle: Bundle) -> bool:
+    if not bundle.sources:
+        return True
+    entry = tuple(loading.ENTRY.split("."))
+    return entry not in engine.parsed(bundle.sources).rules
+
+
+def _named(declared: str, revision: str) -> str:
+    return (
+        f"declared {declared}, revision {revision}"
+        if declared
+        else f"revision {revision}"
+    )
+
+
 def _show_verified(opened: Opened) -> None:
     signature = opened.signature
     by = "not signed, and no key was given"
     if signature is not None:
         by = f"signed by key {signature.key_id} ({signature.algorithm})"
-    say(f"revision {opened.bundle.revision}, {by}")
+    say(f"{_named(opened.bundle.declared, opened.bundle.revision)}, {by}")
     for name in opened.ignored:
         say(f"{name}: means nothing to an engine")
 
@@ -87,8 +170,7 @@ def show(found: Inspection) -> None:
     table(
         ("bundle", "says"),
         [
-            ("revision", found.revision),
-            ("declared revision", found.manifest.revision or "none"),
+            ("revision", _named(found.manifest.revision, found.revision)),
             ("digest", found.digest),
             ("roots", roots),
             ("signed (unproven)", by),
@@ -100,16 +182,24 @@ def show(found: Inspection) -> None:
 def standing(
     named: str, record: Path, *, event: str | None, who: str, reason: str
 ) -> Standing:
-    """Return where a revision is, after the event where there is one."""
+    """Return where a revision is, after the event where there is one.
+
+    Raises:
+        PolicyLoadError: there is no such bundle, or no such record to look it up in.
+        IllegalTransitionError: the event is not possible.
+    """
+    happened = None if event is None else event_of(event)
+    if not record.exists():
+        if happened is None:
+            raise PolicyLoadError("no such record of states", file=str(record))
+        advance(State.ABSENT, happened)  # before an empty record is made
     digest, declared = named, ""
     if DIGEST.fullmatch(named) is None:
         found = opening.inspect(read(named))
         digest, declared = found.digest, found.manifest.revision
     lifecycle = Lifecycle(record, now_ns=SystemClock.now_ns)
-    if event is not None:
-        lifecycle.record(
-            digest, event_of(event), who=who, reason=reason, declared=declared
-        )
+    if happened is not None:
+        lifecycle.record(digest, happened, who=who, reason=reason, declared=declared)
     return lifecycle.standing(digest)
 
 

@@ -1,7 +1,8 @@
 """A policy named by `--bundle`: a folder of rules, or a bundle, packed or not.
 
 Rule: a bundle's own data counts before that of the settings, and data named on the
-command line before both.
+command line before both. A packed bundle is signed where the settings have keys; a
+folder may be, for it is what a bundle is made of.
 """
 
 from pathlib import Path
@@ -12,8 +13,7 @@ from bus.config import Settings
 from bus.core.errors import ConfigurationError
 from policy.bundle import DATA_NAMES, Bundle, Origin
 from policy.bundles.files import BundleFiles
-
-_MANIFEST = ".manifest"
+from policy.bundles.paths import MANIFEST, SIGNATURES
 
 
 def logs(given: Settings) -> list[Path]:
@@ -33,12 +33,14 @@ def read(bundle: str | None, data: str | None, given: Settings) -> Bundle:
         ConfigurationError: nothing says which policy, or where its data are.
     """
     if bundle is None:
-        return rules.origin(None, data, given).read()
+        return rules.source(None, data, given).read()
     place = Path(bundle)
-    if place.is_file() or (place / _MANIFEST).is_file():
+    if place.is_file() or (place / MANIFEST).is_file():
         if data is not None:
             raise ConfigurationError(f"{place}: a bundle has its own data, not --data")
-        return BundleFiles((place,), policing.bundle_keys(given)).read()
+        signed = place.is_file() or (place / SIGNATURES).is_file()
+        keys = policing.bundle_keys(given) if signed else {}
+        return BundleFiles((place,), keys).read()
     if data is None and not any((place / name).exists() for name in DATA_NAMES):
-        return rules.origin(bundle, None, given).read()
+        return rules.source(bundle, None, given).read()
     return Origin(None if data is None else Path(data), place).read()

@@ -3,7 +3,9 @@
 Rule: a check that fails never hides the ones after it, unless they need what it made.
 """
 
+import os
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Literal, TypeVar
 
 import msgspec
@@ -11,7 +13,7 @@ import msgspec
 from bus.cli.output import emit, table
 from bus.cli.settings import loaded
 from bus.config import Settings, read_stamp_keys
-from bus.core.errors import BusError
+from bus.core.errors import BusError, ConfigurationError
 
 T = TypeVar("T")
 State = Literal["ok", "missing", "failed"]
@@ -68,6 +70,7 @@ def of_settings(config: str | None, flags: Sequence[str] | None) -> list[Check]:
         attempt("constitution", lambda: _constitution(settings)),
         attempt("stamp keys", lambda: _stamp_keys(settings)),
         _policy(settings),
+        attempt("decision log", lambda: _decision_log(settings)),
     ]
 
 
@@ -119,3 +122,47 @@ def _policy(settings: Settings) -> Check:
         return f"{told}, engine {given.engine}"
 
     return attempt("policy", load)
+
+
+def _decision_log(settings: Settings) -> str:
+    """Make what the log is told, and look where it would write; nothing is written."""
+    from bus import policing  # noqa: PLC0415 - slow, not always needed
+
+    made = policing.log_settings(settings)
+    if made is None:
+        return "none is kept"
+    told = []
+    if made.file is not None:
+        _check_file(made.file.path)
+        told.append(f"to {made.file.path}")
+    if made.collector is not None:
+        _check_spool(made.collector.spool)
+        if made.collector.token_file is not None:
+            with made.collector.token_file.open("rb"):
+                pass  # it is read again each time that something is sent
+        told.append(f"to {made.collector.url} by way of {made.collector.spool}")
+    return ", ".join(told)
+
+
+def _check_file(path: Path) -> None:
+    """Raise if a file cannot be written and turned over there."""
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise ConfigurationError(f"decision_log.file: {path} is no regular file")
+    _check_folder("decision_log.file", path.parent)
+    if path.exists() and not os.access(path, os.R_OK | os.W_OK):
+        raise ConfigurationError(f"decision_log.file: {path} may not be written")
+
+
+def _check_spool(path: Path) -> None:
+    """Raise if the folder is not there and cannot be made, or cannot be written."""
+    place = path
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    _check_folder("decision_log.spool", place)
+
+
+def _check_folder(setting: str, folder: Path) -> None:
+    if not folder.is_dir():
+        raise ConfigurationError(f"{setting}: {folder} is no folder; make it")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ConfigurationError(f"{setting}: nothing may be written in {folder}")

@@ -1,7 +1,8 @@
 """`assent policy explain|deps`: why a decision came out so, and what a rule can read.
 
 Rule: an explanation is made under the very policy that decided and on all the input it
-read, or it says what is lacking and ends with an error.
+read, or it says what is lacking and ends with an error. Where the log names no revision
+it says so.
 """
 
 from collections.abc import Sequence
@@ -47,6 +48,10 @@ Data = Annotated[
     str | None,
     typer.Option(metavar="FILE", help="Policy data; by default the settings'."),
 ]
+Looked = Annotated[
+    str | None,
+    typer.Option("--bundle", metavar="BUNDLE", help="A bundle, in place of a folder."),
+]
 Rule = Annotated[str, typer.Argument(help="As in data.assent.authz.allow.")]
 _CUT_CHARS: Final = 80
 _MARKS: Final = {"held": "+", "not held": "-", "called": "f", "failed": "!"}
@@ -65,17 +70,21 @@ def explain(  # noqa: PLR0913 - one parameter for each option
 ) -> None:
     """Show the rules that decided on a message, and the input that they read.
 
-    A message is looked up in --log, or in the log of the settings. Exit code 1 if a decision cannot be explained.
+    A message is looked up in --log, or in the log of the settings. Exit code 1 if the log hides what was read, policy did not decide, or it decides otherwise now; 2 if another revision decided or nothing is found.
     """
     from bus.cli import candidates, rules  # noqa: PLC0415 - see bus.cli
-    from policy import explain as explaining  # noqa: PLC0415 - as above
+    from policy import (  # noqa: PLC0415 - as above
+        explain as explaining,
+        tester,
+    )
 
     settings = rules.settings(config, flags)
     logs = logs or candidates.logs(settings)
     _check(message_id, input_file, logs)
     policy = candidates.read(bundle, data, settings)
     if input_file is not None:
-        text = _normal(rules.input_text(input_file))
+        name = rules.input_name(input_file)
+        text = tester.normal(name, rules.input_text(input_file))
         told = [{"explanation": explaining.Explainer(policy).explain(text)}]
         problems: list[str] = []
     else:
@@ -88,21 +97,28 @@ def explain(  # noqa: PLR0913 - one parameter for each option
         fail()
 
 
-def deps(
+def deps(  # noqa: PLR0913 - one parameter for each option
     rule: Rule,
     folder: Folder = None,
     data: Data = None,
     config: ConfigFile = None,
     flags: Flags = None,
     *,
+    bundle: Looked = None,
     as_json: AsJson = False,
 ) -> None:
     """Tell what a rule can read: input, data, built-in functions, other rules."""
-    from bus.cli import rules  # noqa: PLC0415 - see bus.cli
+    from bus.cli import candidates, rules  # noqa: PLC0415 - see bus.cli
     from policy import explain as explaining  # noqa: PLC0415 - as above
 
-    origin = rules.origin_or_none(folder, data, rules.settings(config, flags))
-    report = explaining.reading(_bundle(origin), rule)
+    if bundle is not None and folder is not None:
+        raise UsageError("--folder and --bundle name two policies: give one")
+    settings = rules.settings(config, flags)
+    if bundle is not None:
+        policy = candidates.read(bundle, data, settings)
+    else:
+        policy = _read(rules.source_or_none(folder, data, settings))
+    report = explaining.reading(policy, rule)
     read = report.read
     document = {
         "rule": report.rule,
@@ -146,6 +162,7 @@ def _of_message(
                 "line": found.line.number,
                 "timestamp": found.recorded.timestamp,
                 "revision": found.recorded.under,
+                "unrecorded": one.unrecorded,
                 "recorded": one.recorded,
                 "missing": one.missing,
                 "explanation": one.explanation,
@@ -156,17 +173,7 @@ def _of_message(
     return told, problems
 
 
-def _normal(text: str) -> str:
-    """Return an input as JSON that keeps the bounds; raises `PolicyLoadError`."""
-    import msgspec  # noqa: PLC0415 - see bus.cli
-
-    from policy import data as policy_data  # noqa: PLC0415 - as above
-
-    read = policy_data.accept("input", policy_data.parse("input.json", text))
-    return msgspec.json.encode(read).decode()
-
-
-def _bundle(origin: Any) -> Any:
+def _read(origin: Any) -> Any:
     """Read a policy; rules can be looked at without data."""
     from policy.bundle import BUILT_IN, Bundle, read_folder  # noqa: PLC0415 - see bus.cli
 
@@ -189,8 +196,8 @@ def _show(told: Sequence[dict[str, Any]]) -> None:
             for name in ("decision_id", "message_id", "timestamp", "revision")
             if one.get(name)
         ]
-        if "revision" not in one:
-            rows.append(("revision", made.revision))
+        if not one.get("revision"):
+            rows.append(("revision", _revision(one)))
         rows.append(("decision", "allow" if made.allow else "deny"))
         rows += [("reason", reason) for reason in made.reasons]
         rows += [("obligation", _short(obliged)) for obliged in made.obligations]
@@ -198,6 +205,15 @@ def _show(told: Sequence[dict[str, Any]]) -> None:
         table(("what", "found"), rows)
         if one["explanation"] is not None:
             _show_rules(one["explanation"])
+
+
+def _revision(one: dict[str, Any]) -> str:
+    """Tell under what an explanation was made, where no record says it."""
+    made = one["explanation"]
+    if "unrecorded" not in one:
+        return str(made.revision)
+    under = "" if made is None else f"; explained under {made.revision}"
+    return f"not recorded{under}"
 
 
 def _show_rules(made: Any) -> None:

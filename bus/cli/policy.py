@@ -69,7 +69,7 @@ def check(
     from bus.cli import rules  # noqa: PLC0415 - see bus.cli
     from policy import tester  # noqa: PLC0415 - see bus.cli
 
-    report = tester.check(rules.origin(folder, data, rules.settings(config, flags)))
+    report = tester.check(rules.source(folder, data, rules.settings(config, flags)))
     ok = not report.problems
     for problem in report.problems:
         complain(problem)
@@ -125,10 +125,12 @@ def evaluate(
     from policy import tester  # noqa: PLC0415 - see bus.cli
 
     settings = rules.settings(config, flags)
-    origin = rules.origin_or_none(None, data, settings)
-    text = rules.input_text(input_file)
+    origin = rules.source_or_none(None, data, settings)
+    text, name = rules.input_text(input_file), rules.input_name(input_file)
     try:
-        results = tester.evaluate(query, input_text=text, origin=origin)
+        results = tester.evaluate(
+            query, input_text=text, input_name=name, origin=origin
+        )
     except PolicyUnavailableError as error:
         complain(str(error))
         fail()

@@ -81,10 +81,11 @@ def replay(  # noqa: PLR0913 - one parameter for each option
     from bus.core.errors import UnavailableError  # noqa: PLC0415 - as above
     from policy.replay import reading, workers as crew  # noqa: PLC0415 - as above
 
-    candidate = candidates.read(bundle, data, rules.settings(config, flags))
+    settings = rules.settings(config, flags)
     count = workers if workers is not None else _cores()
-    plan = crew.Plan(candidate, tuple(logs), count, examples)
     try:
+        candidate = candidates.read(bundle, data, settings)
+        plan = crew.Plan(candidate, tuple(logs), count, examples)
         with _progress(reading.size(logs)) as advance:
             made = crew.replay(plan, advance)
     except UnavailableError as error:

@@ -1,11 +1,13 @@
 """`assent replay`: recorded agent actions through the bus, under a policy of choice."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from bus.cli.output import CHECK_FAILED, AsJson
+from bus.core.errors import UsageError
 from bus.core.limits import REPLAY_ACTIONS_MAX
 
 Files = Annotated[
@@ -49,6 +51,16 @@ Out = Annotated[
     Path | None,
     typer.Option("--out", metavar="FILE", help="Where --prepare writes; else stdout."),
 ]
+_OPTIONS: Final = (
+    "--policy",
+    "--data",
+    "--audit",
+    "--role",
+    "--limit",
+    "--show-data",
+    "--out",
+)
+_OF_SUITES: Final = {"--policy", "--data", "--audit"}
 
 
 def register(app: typer.Typer) -> None:
@@ -73,7 +85,10 @@ def replay(  # noqa: PLR0913, PLR0917 - one parameter for each option
 
     Each is sent as a message of the agent that made it; no tool is run. Exit code 1 if any action is unaccounted for. A denial is an account. Of a suite's folder, utility and security of a policy for tool calls are measured.
     """
-    if prepare or any(file.is_dir() for file in files):
+    suites = any(file.is_dir() for file in files)
+    given = (policy, data, audit, role, limit, show_data or None, out)
+    _check(dict(zip(_OPTIONS, given, strict=True)), prepare=prepare, suites=suites)
+    if prepare or suites:
         _suites(files, (policy, data, audit, out), prepare=prepare, as_json=as_json)
         return
     import sys  # noqa: PLC0415 - see bus.cli
@@ -101,6 +116,19 @@ def replay(  # noqa: PLR0913, PLR0917 - one parameter for each option
     )
     if not account.ok:
         raise typer.Exit(CHECK_FAILED)
+
+
+def _check(given: Mapping[str, object], *, prepare: bool, suites: bool) -> None:
+    """Raise `UsageError` if an option was given that nothing would heed."""
+    if prepare:
+        heeded, why = {"--out"}, "--prepare writes a suite's data and judges nothing"
+    elif suites:
+        heeded, why = _OF_SUITES, "a suite is measured whole, as its own agent"
+    else:
+        heeded, why = set(given) - {"--out"}, "only --prepare writes a file"
+    wrong = [name for name in given if name not in heeded and given[name] is not None]
+    if wrong:
+        raise UsageError(f"{', '.join(wrong)}: not used, for {why}")
 
 
 def _suites(

@@ -8,14 +8,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from bus import policing
+from bus.adapters.clock import SystemClock
 from bus.cli.output import table
 from bus.cli.settings import loaded
 from bus.config import Settings
+from bus.config.governing import BundleSettings
 from bus.config.sources import read_bounded
 from bus.core.errors import ConfigurationError
 from bus.core.limits import POLICY_DATA_BYTES_MAX, POLICY_INPUT_BYTES_MAX
 from policy import data as policy_data, tester
 from policy.bundle import BUILT_IN, Origin
+from policy.tester import Readable
 
 BUILT_IN_TESTS: Final = BUILT_IN.with_name("tests")
 STDIN: Final = "-"
@@ -26,29 +30,63 @@ def settings(config: str | None, flags: Sequence[str] | None) -> Settings:
     return loaded(config, flags).settings
 
 
-def origin_or_none(
+def source_or_none(
     folder: str | None, data: str | None, given: Settings
-) -> Origin | None:
-    """Return where policy and data come from, or None where nothing says so."""
+) -> Readable | None:
+    """Return where policy and data come from, or None where nothing says so.
+
+    What is named counts, then what the settings have: files or bundles, as the bus
+    takes them.
+
+    Raises:
+        ConfigurationError: the settings' policy is at a server, their rules are asked
+            for with other data, or they do not go together.
+    """
+    if folder is None:
+        _check_at_hand(data, given)
+        if data is None:
+            if _silent(given):
+                return None
+            return policing.policy_source(given, None, SystemClock())
     place = Path(folder) if folder is not None else given.policy.folder
     file = Path(data) if data is not None else given.policy.data
-    if place is None and file is None:
-        return None
     return Origin(file, place, given.policy.areas if place is None else ())
 
 
-def origin(folder: str | None, data: str | None, given: Settings) -> Origin:
-    """Return where policy and data come from.
+def source(folder: str | None, data: str | None, given: Settings) -> Readable:
+    """Return where policy and data come from; raises as `source_or_none`.
 
     Raises:
         ConfigurationError: nothing says so.
     """
-    found = origin_or_none(folder, data, given)
+    found = source_or_none(folder, data, given)
     if found is None:
         raise ConfigurationError(
-            "no policy data: give --data FILE or --folder DIR, or set policy.data"
+            "no policy data: give --data FILE or --folder DIR, or set policy.data, "
+            "bundle.files or bundle.url"
         )
     return found
+
+
+def _check_at_hand(data: str | None, given: Settings) -> None:
+    """Raise if the rules of the settings cannot be had, or not with these data."""
+    if given.policy.engine == "opa":
+        raise ConfigurationError(
+            "policy.engine is opa: the policy's files are the server's, and cannot be "
+            "read from it; name a folder or a bundle of them"
+        )
+    if data is not None and (given.bundle.files or given.bundle.url is not None):
+        raise ConfigurationError(
+            "--data: the settings' policy is a bundle, which has its own data; name "
+            "the folder of the rules as well"
+        )
+
+
+def _silent(given: Settings) -> bool:
+    """Tell whether the settings say nothing of where policy is."""
+    chosen, bundle = given.policy, given.bundle
+    own = chosen.data or chosen.folder or chosen.areas
+    return not (own or given.bundle_keys) and bundle == BundleSettings()
 
 
 def run_tests(
@@ -65,6 +103,11 @@ def run_tests(
         return tester.run_tests(folders)
     text = read_bounded(Path(data), POLICY_DATA_BYTES_MAX)
     return tester.run_tests(folders, data=policy_data.parse(data, text))
+
+
+def input_name(file: str | None) -> str:
+    """Return what an error calls the input."""
+    return "stdin" if file == STDIN else file or "input"
 
 
 def input_text(file: str | None) -> str:

@@ -132,7 +132,8 @@ def _from_text(text: str, kind: Any) -> Any:
     """
     if not text and type(None) in getattr(kind, "__args__", ()):
         return None
-    if get_origin(getattr(kind, "__origin__", None)) is not tuple:
+    bare = getattr(kind, "__origin__", None)  # of a list with bounds
+    if tuple not in (get_origin(kind), get_origin(bare)):
         return text
     try:
         return parse_toml(f"value = {text}", bytes_max=CONFIG_BYTES_MAX)["value"]

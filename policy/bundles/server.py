@@ -141,7 +141,9 @@ class BundleServer:
                         await self._take(fetched, activate)
                         downloader.accepted(fetched)
                 except _FAILURES as error:
-                    _log.warning("bundle refused, the policy in force stays: %s", error)
+                    # Not the error itself, see `_tried_out`: a handler may keep it.
+                    told = str(error)
+                    _log.warning("bundle refused, the policy in force stays: %s", told)
                     failures += 1
                     await asyncio.sleep(_retry_s(failures))
                 else:
@@ -211,7 +213,7 @@ class BundleServer:
         """Return the last good bundle, or raise what was wrong with the server's."""
         if self._last_good is None:
             raise error
-        _log.warning("no bundle from the server: %s", error)
+        _log.warning("no bundle from the server: %s", str(error))
         kept = self._last_good.load(self._keys)
         if kept is None:
             raise error

@@ -40,12 +40,12 @@ CASES: Final[dict[str, tuple[tuple[str, ...], str, str]]] = {
     "duty.unknown": (
         ('{"allow": true, "obligations": [{"type": "shred"}]}',),
         "unusable",
-        "obligation 'shred'",
+        "obligation of an unknown type",
     ),
     "duty.nameless": (
         ('{"allow": true, "obligations": [{"seconds": 1}]}',),
         "unusable",
-        "obligation None",
+        "obligation of an unknown type",
     ),
     "duty.wrong": (
         ('{"allow": true, "obligations": [{"type": "ttl", "seconds": "soon"}]}',),

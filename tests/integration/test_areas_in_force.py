@@ -172,6 +172,20 @@ async def test_what_is_to_be_reviewed_waits_for_a_judge() -> None:
         assert inbox.done == [1]
 
 
+async def test_a_release_judges_so_a_judge_releases_only_what_it_may_judge() -> None:
+    """A controller's message is the auditor's business, not the judicial's."""
+    review = {"review": [{"subject": "exports.*", "reason": "it leaves the house"}]}
+    async with governed(["constitutional", "compliance"], compliance=review) as bus:
+        bus.agent("plain").subscribe("exports.*", Inbox())
+        outcome = await bus.agent("controller").publish("exports.a", 1, "command")
+        assert isinstance(outcome, Held), outcome
+        with pytest.raises(DeniedError, match="cross-role validation"):
+            await bus.agent("judicial").release(outcome.id.hex(), "fine")
+        other = await bus.agent("plain").publish("exports.a", 1)
+        released = await bus.agent("judicial").release(other.id.hex(), "fine")
+        assert isinstance(released, Accepted), released
+
+
 async def test_a_rate_is_kept() -> None:
     """As the data say, for each agent."""
     rate = {"agent": {"per_second": 1, "burst": 2}}

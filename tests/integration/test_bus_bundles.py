@@ -1,6 +1,7 @@
 """A whole bus on bundles: from a signed file, and from a server that publishes anew."""
 
 import asyncio
+import gc
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -56,13 +57,15 @@ def run(
     settings: Settings, program: Callable[[Bus], Coroutine[Any, Any, None]]
 ) -> None:
     """Run a program as its own: it makes its bus, then its loop runs."""
-    bus = Bus(settings=settings)
 
-    async def whole() -> None:
+    async def whole(bus: Bus) -> None:
         async with bus:
             await program(bus)
 
-    asyncio.run(whole())
+    try:
+        asyncio.run(whole(Bus(settings=settings)))
+    finally:
+        gc.collect()  # an engine is let go of by the thread that made it
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -109,8 +112,32 @@ async def test_a_bundle_that_is_published_comes_into_force_while_the_bus_runs(
     await asyncio.to_thread(run, settings, second)  # the server is gone
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+async def test_a_first_bundle_that_does_not_load_is_neither_taken_nor_kept(
+    engine: Any, tmp_path: Path
+) -> None:
+    """Whichever engine has to load it; the last good one is in force instead."""
+    bad = bundle(policies.authz("decision := {} if nosuch.fn(1)"), "two")
+    good = bundle(policies.ALLOW_ALL, "one")
+    host, kept = BundleHost(good), tmp_path / "last-good.tar.gz"
+    async with serving(host):
+        settings = Settings(
+            policy=PolicySettings(engine=engine),
+            bundle=BundleSettings(url=host.url, last_good_file=kept),
+        )
+        await asyncio.to_thread(run, settings, _accepted)
+        host.publish(bad)
+        for _ in range(2):
+            await asyncio.to_thread(run, settings, _accepted)
+            assert await asyncio.to_thread(kept.read_bytes) == good
+        await asyncio.to_thread(kept.unlink)
+        with pytest.raises(PolicyLoadError, match=r"no function nosuch\.fn"):
+            await asyncio.to_thread(run, settings, _accepted)
+        assert not await asyncio.to_thread(kept.exists)
+
+
 async def _accepted(bus: Bus) -> None:
-    bus.agent("worker").subscribe("a", nothing)
+    await bus.agent("worker").subscribe("a", nothing).ready()
     assert isinstance(await said(bus), Accepted)
 
 

@@ -200,6 +200,9 @@ async def test_input_past_a_bound_is_not_sent() -> None:
     async with isolated.engine() as asked:
         for document in (
             '"' + "x" * POLICY_INPUT_BYTES_MAX + '"',
+            '"'
+            + "\u2603" * (POLICY_INPUT_BYTES_MAX // 3 + 1)
+            + '"',  # counted in bytes
             "[" * 10_000 + "]" * 10_000,
             '{"n": "\ud800"}',
         ):
@@ -211,7 +214,7 @@ async def test_input_past_a_bound_is_not_sent() -> None:
 async def test_large_inputs_sent_together_all_arrive() -> None:
     """More than a pipe holds: the rest is written when there is room."""
     text = policies.authz('decision := {"allow": true}', "size := count(input.x)")
-    size = POLICY_INPUT_BYTES_MAX // 2
+    size = POLICY_INPUT_BYTES_MAX // 2 - 10  # of two bytes each
     document = '{"x": "' + "é" * size + '"}'
     async with isolated.engine(text, deadline_s=NEVER_S) as asked:
         async with asyncio.TaskGroup() as group:

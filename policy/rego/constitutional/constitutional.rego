@@ -97,3 +97,28 @@ deny contains sprintf("cross-role validation: %s may not judge %s", [role, autho
 	some author in powers_of(_judged)
 	not author in object.get(data.powers.roles[role], "validates", [])
 }
+
+# Letting go of what is held judges it as well. Whoever has no power of its own may be
+# judged by anybody who may judge at all.
+
+_releases if {
+	input.action == "release"
+	some permission in needed
+	data.powers.permissions[permission].judges
+}
+
+_had_part if input.principal.id == input.held.sender
+
+_had_part if input.principal.id in input.held.authors
+
+deny contains sprintf("self-validation: agent %s had a part in what it judges", [input.principal.id]) if {
+	_releases
+	_had_part
+}
+
+deny contains sprintf("cross-role validation: %s may not judge %s", [role, author]) if {
+	_releases
+	some role in _held
+	some author in powers_of(input.held.sender)
+	not author in object.get(data.powers.roles[role], "validates", [])
+}

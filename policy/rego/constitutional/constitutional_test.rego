@@ -119,6 +119,47 @@ test_only_the_judicial_quiets_and_releases if {
 	_denied(_does("clerk", "cooldown")) == {"role not assigned: agent clerk has no role that may emergency_cooldown"}
 }
 
+# Letting go of what is held judges it.
+
+_lets_go(agent, sender, authors) := object.union(
+	_does(agent, "release"),
+	{"held": {"sender": sender, "authors": authors}},
+)
+
+test_a_release_judges if {
+	cross := "cross-role validation: judicial may not judge"
+	had := "self-validation: agent judicial had a part in what it judges"
+	cases := [
+		{"sender": "executive", "authors": [], "denied": set()},
+		{"sender": "implementer", "authors": ["controller"], "denied": set()},
+		{"sender": "clerk", "authors": [], "denied": set()},
+		{"sender": "gone", "authors": [], "denied": set()},
+		{"sender": "controller", "authors": [], "denied": {sprintf("%s controller", [cross])}},
+		{"sender": "executive", "authors": ["judicial"], "denied": {had}},
+		{"sender": "judicial", "authors": [], "denied": {had, sprintf("%s judicial", [cross])}},
+	]
+	every case in cases {
+		_denied(_lets_go("judicial", case.sender, case.authors)) == case.denied
+	}
+}
+
+test_only_a_release_judges_what_is_held if {
+	asks := _publishes("judicial", "constitutional_validation", ["executive"])
+	_denied(object.union(asks, {"held": {"sender": "controller", "authors": ["judicial"]}})) == set()
+}
+
+test_a_release_judges_only_where_its_permission_does if {
+	lax := {
+		"permissions": {"let_go": {"actions": ["release"]}, "audit": _permissions.audit},
+		"roles": {"judicial": {"permissions": ["let_go"]}, "controller": {"permissions": []}},
+	}
+	document := _lets_go("judicial", "controller", [])
+	denied := constitutional.deny with input as document
+		with data.powers as lax
+		with data.agents as _agents
+	denied == set()
+}
+
 # Who judges whom: judge by judge, the role that made what is judged.
 
 _judges := {

@@ -134,7 +134,9 @@ async def test_policy_says_who_may_release() -> None:
         outcome = await bus.agent("planner").publish("risky", 1)
         with pytest.raises(DeniedError, match="not a judge"):
             await bus.agent("critic").release(outcome.id.hex(), "please")
-        assert asked[-1] == Access("release", "critic", "acme", "risky")
+        assert asked[-1] == Access(
+            "release", "critic", "acme", "risky", author="planner"
+        )
         assert len(bus.held) == 1
 
 

@@ -116,12 +116,6 @@ def test_a_bundle_goes_through_its_states(run: Command, command: Command) -> Non
         arguments = ("--record", "states.jsonl", "--event", name, "--by", who)
         return run("state", "b.gz", *arguments)
 
-    assert run("state", "b.gz", "--record", "states.jsonl").document == {
-        "ok": True,
-        "state": "absent",
-        "active": False,
-        "history": [],
-    }
     assert event("draft", "ann").document["state"] == "draft"
     refused(event("publish", "ann"), 1, "publish is not possible for what is draft")
     event("submit", "ann")
@@ -140,6 +134,90 @@ def test_a_bundle_goes_through_its_states(run: Command, command: Command) -> Non
     done = command("state", digest, "--record", "states.jsonl", *revoke)
     assert done.out.splitlines()[0] == "revoked"
     assert "leaks" in done.out
+
+
+def test_a_record_that_is_not_there_is_not_read_as_an_empty_one(
+    place: Path, run: Command
+) -> None:
+    """A name that is misspelt would say that nothing was ever done."""
+    refused(run("state", "b.gz", "--record", "typo"), 2, "typo: no such record")
+    late = ("--event", "approve", "--by", "bob")
+    refused(run("state", "b.gz", "--record", "typo", *late), 1, "not possible")
+    assert not (place / "typo").exists()
+    draft = ("--event", "draft", "--by", "ann")
+    assert run("state", "0" * 64, "--record", "states", *draft).code == 0
+    assert run("state", "b.gz", "--record", "states").document == {
+        "ok": True,
+        "state": "absent",
+        "active": False,
+        "history": [],
+    }
+
+
+def test_what_does_not_parse_is_not_built(place: Path, run: Command) -> None:
+    """With file and line, and no file."""
+    policies.folder(place / "policy", "package assent.authz\n\ndecision :=\n")
+    bad = run("build", "policy", "-o", "x.gz", *ROOTS)
+    refused(bad, 2, "authz.rego:")
+    assert not (place / "x.gz").exists()
+
+
+def test_a_part_of_a_policy_is_built_and_it_is_said(
+    place: Path, run: Command, command: Command
+) -> None:
+    """Another bundle brings the entry rule, or the functions that are called."""
+    text = "package lib\n\nx := data.other.f(1)\n"
+    (policies.folder(place / "lib", text) / "data.json").unlink()
+    given = ("build", "lib", "-o", "lib.gz", "--root", "lib")
+    assert run(*given).document["part"] is True
+    assert "part of a policy: there is no rule data.assent" in command(*given).out
+    refused(run("verify", "lib.gz"), 1, "--part is for one of several")
+    assert run("verify", "lib.gz", "--part").code == 0
+    assert run("build", "policy", "-o", "x.gz", *ROOTS).document["part"] is False
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (policies.authz('decision := "yes"'), "tried out"),
+        (policies.authz("decision := nosuch(1)"), "authz.rego:3: there is no function"),
+    ],
+)
+def test_verify_refuses_what_the_bus_would(
+    place: Path, run: Command, text: str, said: str
+) -> None:
+    """It is loaded and asked, not only unpacked."""
+    policies.folder(place / "policy", text)
+    assert run("build", "policy", "-o", "x.gz", *ROOTS).code == 0
+    bad = run("verify", "x.gz")
+    refused(bad, 1, said)
+    assert bad.document["file"].startswith("x.gz")
+
+
+def test_a_bundle_is_not_said_to_be_signed_by_another_key(run: Command) -> None:
+    """The name of the key is the signature's."""
+    signing = ("--signing-key", "key.pem", "--key-id", "release")
+    run("sign", "b.gz", *signing, "-o", "s.gz")
+    given = ("verify", "s.gz", "--key", "key.pub")
+    refused(
+        run(*given, "--key-id", "other"), 1, "signed by key 'release', not by 'other'"
+    )
+    refused(run(*given), 1, "signed by key 'release', not by 'default'")
+    good = run(*given, "--key-id", "release")
+    assert good.document["signature"]["key_id"] == "release"
+
+
+def test_what_is_declared_is_no_revision(command: Command) -> None:
+    """The revision is made of the contents; both are shown by every command."""
+    built = command("build", "policy", "-o", "r.gz", "--revision", "2026.47", *ROOTS)
+    signing = ("--signing-key", "key.pem", "-o", "s.gz")
+    for ended in (
+        built,
+        command("sign", "r.gz", *signing),
+        command("verify", "r.gz"),
+        command("inspect", "r.gz"),
+    ):
+        assert "declared 2026.47, revision " in ended.out
 
 
 @pytest.mark.parametrize(

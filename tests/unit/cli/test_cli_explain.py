@@ -111,6 +111,23 @@ def test_the_policy_that_decided_can_be_named(place: Path, capsys: Capture) -> N
     assert "authz.rego:3" in capsys.readouterr().out
 
 
+def test_a_log_without_revisions_is_explained_and_it_is_said(
+    place: Path, capsys: Capture
+) -> None:
+    """That it comes out the same is all that tells whether the policy is the one."""
+    write(place, bundles={}, revision=None)
+    assert explained(message(1), "--json") == 0
+    (one,) = json.loads(capsys.readouterr().out)["explanations"]
+    assert (one["revision"], one["unrecorded"]) == ("", True)
+    under = one["explanation"]["revision"]
+    assert explained(message(1)) == 0
+    assert f"not recorded; explained under {under}" in capsys.readouterr().out
+    changed = {"allow": True, "reasons": [], "obligations": []}
+    write(place, bundles={}, revision=None, result=changed)
+    assert explained(message(1)) == 1
+    assert "does not tell under which revision" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("word", ["erased", "masked"])
 def test_hidden_input_is_named_and_nothing_is_guessed(
     place: Path, capsys: Capture, word: str
@@ -156,7 +173,7 @@ def test_what_policy_did_not_decide_is_not_explained(
         ([" ", "--log", "log.jsonl"], "MESSAGE_ID is empty"),
         (["m", "--log", "none.jsonl"], "none.jsonl: No such file"),
         (["bad1", "--log", "bad.jsonl"], "bad.jsonl:2: not a recorded decision"),
-        (["--input", "bad.jsonl"], "input.json"),
+        (["--input", "bad.jsonl"], "bad.jsonl:"),
     ],
 )
 def test_what_cannot_be_looked_up_is_an_error(

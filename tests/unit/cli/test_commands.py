@@ -64,6 +64,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 RULES = ["--set", "policy.folder=rules", "--data", "data.json"]
+TO = ["--set", "decision_log.collector_url=https://h/v1", "--set"]
+TOKEN = [*TO, "decision_log.collector_token_file=none", "--set"]
+SPOOL = ["--set", "decision_log.spool=s", "--set"]
 
 
 @pytest.mark.parametrize(
@@ -78,6 +81,19 @@ RULES = ["--set", "policy.folder=rules", "--data", "data.json"]
         (["config", "check", "--set", f"stamp.keys={KEYS}"], 0, "KeyRing(1 keys"),
         (["config", "check", "--set", "constitution.file=rules"], 1, "rules"),
         (["config", "check", "--set", "stages=[{name='direct'}]"], 1, "no stage"),
+        (["config", "check", "--set", "decision_log.file=d.log"], 0, "to d.log"),
+        (["config", "check", "--set", "decision_log.file=rules"], 1, "no regular file"),
+        (
+            ["config", "check", "--set", "decision_log.file=no/d.log"],
+            1,
+            "no is no folder",
+        ),
+        (["config", "check", "--set", "decision_log.keep=3"], 1, "nothing uses it"),
+        (["config", "check", *TO, "decision_log.keep=8"], 1, "decision_log.spool: "),
+        (["config", "check", *TO, "decision_log.spool=s/t"], 0, "by way of s/t"),
+        (["config", "check", *TO, "decision_log.spool=in.json"], 1, "is no folder"),
+        (["config", "check", *SPOOL, "decision_log.collector_url=ftp://h"], 1, "ftp:"),
+        (["config", "check", *TOKEN, "decision_log.spool=s"], 1, "none: No such file"),
         (["audit", "verify", "audit.log"], 0, "whole, 2 records"),
         (["audit", "verify", "--set", "audit.file=audit.log"], 0, "(checked)"),
         (["audit", "verify", "audit.log", "--head", "none"], 2, "no audit head"),

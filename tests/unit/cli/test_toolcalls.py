@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from bus.cli import main
 from bus.cli.toolcalls import pairs, suite
 from bus.cli.toolcalls.judging import Answer, Ending
 from bus.cli.toolcalls.suite import Call, Task
@@ -107,3 +108,33 @@ def test_a_folder_that_is_no_tenant_is_refused(tmp_path: Path) -> None:
     """The folder's name is the tenant's."""
     with pytest.raises(ConfigurationError, match="rename the folder"):
         suite.tenant_of(tmp_path / "No Tenant")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        (("suite", "--limit", "3"), "--limit"),
+        (("suite", "--role", "reader"), "--role"),
+        (("suite", "--out", "x.json"), "--out"),
+        (("suite", "--show-data"), "--show-data"),
+        (("suite", "--limit", "3", "--role", "reader"), "--role, --limit"),
+        (("--prepare", "suite", "--data", "d.json"), "--data"),
+        (("--prepare", "suite", "--policy", "toolcalls"), "--policy"),
+        (("actions.jsonl", "--out", "x.json"), "--out"),
+    ],
+)
+def test_an_option_that_nothing_heeds_is_refused(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+    names: str,
+) -> None:
+    """Whoever gives it believes that the figures are of what it says."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "suite").mkdir()
+    assert main(["replay", *arguments]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith(f"assent: {names}: not used, for ")
+    assert not (tmp_path / "x.json").exists()

@@ -100,7 +100,7 @@ def test_an_error_denies_with_its_place_and_is_never_kept(tmp_path: Path) -> Non
     for _ in range(2):
         made = asked.decide_now("publish", message(depth=7))
         assert (made.allow, made.cached) == (False, False)
-        assert "authz.rego:3: divide by zero" in made.reasons[0]
+        assert made.reasons[0].endswith("a rule failed at authz.rego:3")
     assert asked.stats().size == 1
 
 

@@ -105,6 +105,21 @@ def test_an_upsert_puts_a_value_in_its_place() -> None:
     assert told["erased"] == ["/input/principal/roles/0"]
 
 
+@pytest.mark.parametrize("answer", [["/result/reasons"], ["/input/nothing"]])
+def test_an_error_says_nothing_where_a_mask_hides_something(answer: Any) -> None:
+    """It repeats the first reason, which no pointer of a mask reaches."""
+    masker = Masker()
+    masker.follow(lambda: Rules(Scripted(answer), drop=False, mask=True))
+    error = {"code": "policy_input", "message": "card 4111"}
+    line = masker.apply(json.dumps({**EVENT, "error": error}).encode())
+    assert line is not None
+    hidden = answer == ["/result/reasons"]
+    assert json.loads(line)["error"] == {
+        **error,
+        "message": "" if hidden else "card 4111",
+    }
+
+
 def test_a_pointer_is_unescaped_as_rfc_6901_says() -> None:
     """A header may be called anything."""
     told = masked(["/input/message/headers/a~1b~0c"])

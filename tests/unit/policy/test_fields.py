@@ -7,9 +7,11 @@ import msgspec
 import pytest
 from hypothesis import given
 
+from bus.core.errors import PolicyLoadError
 from bus.core.message import Message
 from bus.ports import Access
-from policy.fields import MESSAGE_FIELDS, InputPlan, access_key
+from policy.bodies import UnaskableError
+from policy.fields import MESSAGE_FIELDS, RECORDED, InputPlan, access_key
 from policy.loading import sample_message
 from policy.syntax import Path
 from tests.fakes import messages as fakes
@@ -56,8 +58,21 @@ def test_the_whole_document_is_as_described() -> None:
             "created_ns": fakes.NOW_NS,
             "created_minute": fakes.NOW_NS // 60_000_000_000,
             "expires_ns": fakes.NOW_NS + 1,
+            "body": {"a": 1},
+            "body_readable": True,
         },
     }
+
+
+def test_what_is_recorded_is_everything_but_the_body() -> None:
+    """The decision log holds no body, whatever rules read."""
+    made = message(headers={"A": "1"})
+    recorded = json.loads(RECORDED.document("publish", made, ("a",)))
+    whole = document(None, made)
+    assert whole["message"].pop("body") == {}
+    assert whole["message"].pop("body_readable") is True
+    assert recorded == whole
+    assert RECORDED.message_fields == MESSAGE_FIELDS.keys()
 
 
 def test_the_sample_has_the_fields_of_a_message() -> None:
@@ -84,6 +99,34 @@ def test_a_field_below_a_field_brings_it() -> None:
         "headers": {"a": "1", "b": "2"}
     }
     assert document([("message", "nosuch")], made)["message"] == {}
+
+
+@pytest.mark.parametrize("paths", [[("message", "headers", "a-b")], None])
+def test_a_header_has_its_name_in_small_letters(paths: list[Path] | None) -> None:
+    """So no rule is gone round with capitals, and equal questions share a key."""
+    plan = InputPlan(paths)
+    told = [message(headers={name: "1"}) for name in ("a-b", "A-B", "A-b")]
+    for made in told:
+        assert document(paths, made)["message"]["headers"] == {"a-b": "1"}
+    assert len({plan.key(made) for made in told}) == 1
+    assert plan.key(told[0]) != plan.key(message(headers={"a-b": "2"}))
+
+
+@pytest.mark.parametrize("paths", [[("message", "headers", "a")], None])
+def test_two_headers_of_one_name_cannot_be_asked_about(
+    paths: list[Path] | None,
+) -> None:
+    """Which of them counts is not policy's to guess."""
+    made = message(headers={"a": "1", "A": "2"})
+    for asking in (InputPlan(paths).key, lambda m: document(paths, m)):
+        with pytest.raises(UnaskableError, match="one name"):
+            asking(made)
+
+
+def test_a_rule_that_names_a_header_with_capitals_is_refused() -> None:
+    """It would never be there, and a rule that denies by it would never deny."""
+    with pytest.raises(PolicyLoadError, match=r"'X-Tenant'.*read 'x-tenant'"):
+        InputPlan([("message", "headers", "X-Tenant")])
 
 
 def test_the_key_of_most_policies_is_of_four_fields() -> None:

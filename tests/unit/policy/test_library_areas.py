@@ -30,7 +30,7 @@ BUILT_IN_READS = {
     "subscription.pattern",
 }
 READS = {
-    "constitutional": {"message.authors"},
+    "constitutional": {"held.authors", "held.sender", "message.authors"},
     "rbac": {"principal.roles"},
     "multitenant": {"message.headers.x-tenant-id"},
     "ratelimit": {"principal.roles"},
@@ -78,6 +78,23 @@ def test_what_an_area_denies_is_denied_though_a_role_grants_it(
         assert not made.allow
         assert all(reason.startswith((f"{area}:", "role ")) for reason in made.reasons)
         assert made.obligations == ()
+
+
+@pytest.mark.parametrize(
+    ("area", "headers"),
+    [
+        ("multitenant", {"X-Tenant-Id": "other"}),
+        ("compliance", {"Classification": "secret"}),
+    ],
+)
+def test_capitals_in_the_name_of_a_header_go_round_no_area(
+    area: str, headers: dict[str, str]
+) -> None:
+    """A header is the same header however it is written."""
+    (reason,) = (
+        authorizer(area).decide_now("publish", told("plans.a", headers=headers)).reasons
+    )
+    assert reason.startswith(f"{area}: ")
 
 
 def test_an_area_denies_access_too() -> None:

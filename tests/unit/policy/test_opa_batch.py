@@ -14,6 +14,7 @@ from tests.fakes.hostile_server import CLOSE, HANG, hostile, reply
 
 RULE = "data.a.b"
 DEADLINE_S = 5.0
+ANSWERS = b'{"responses":{"0":{"result":1},"1":{"result":1}}}'
 
 
 class Sent:
@@ -223,7 +224,7 @@ async def test_a_question_that_is_left_out_of_the_answer_has_none() -> None:
     ("script", "expected"),
     [
         ([reply(b"{}")], Answer(None)),
-        ([reply(b'{"responses":{"0":{"result":1},"1":{"result":1}}}')], Answer("1")),
+        ([reply(ANSWERS)], Answer("1")),
         (
             [reply(b'{"responses":{"0":{"result":"\xff"},"1":{"result":1}}}')],
             "malformed",
@@ -232,6 +233,9 @@ async def test_a_question_that_is_left_out_of_the_answer_has_none() -> None:
         ([reply(b"no", content_type="text/plain")], "malformed"),
         ([reply(b"no", status="500 Oops", content_type="text/plain")], "unavailable"),
         ([reply(b"{}", status="500 Oops")], "unavailable"),
+        ([reply(ANSWERS, status="500 Oops")], "malformed"),
+        ([reply(ANSWERS, status="503 Oops")], "unavailable"),
+        ([reply(ANSWERS, status="207 Mixed")], Answer("1")),
         ([reply(b"{}", status="503 Oops")], "unavailable"),
         ([reply(b'{"code":"x","message":"y"}', status="400 Bad")], "input"),
         ([CLOSE], "unavailable"),

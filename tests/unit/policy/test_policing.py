@@ -137,17 +137,12 @@ def test_a_bundle_has_its_own_policy(
 
 @pytest.mark.parametrize("engine", ["embedded", "isolated"])
 def test_bundles_come_from_one_place(engine: Any) -> None:
-    """Files or a server; what belongs to a server is not set beside files."""
+    """Files or a server."""
     chosen = PolicySettings(engine=engine)
     both = BundleSettings(files=BUNDLES.files, url="http://127.0.0.1:1/b")
     assert refusal(policy=chosen, bundle=both) == (
         "bundle.files and bundle.url are both set; unset one"
     )
-    for more in ({"last_good_file": FILE}, {"token": Secret("x")}, {"ca_file": FILE}):
-        mixed = BundleSettings(files=BUNDLES.files, **more)
-        assert refusal(policy=chosen, bundle=mixed) == (
-            "bundle.last_good_file, bundle.token and bundle.ca_file go with bundle.url"
-        )
 
 
 @pytest.mark.parametrize(
