@@ -5,7 +5,7 @@ import pytest
 from bus.core import errors
 from bus.core.decision import Decision, Principal
 from bus.core.limits import LINEAGE_DEPTH_MAX, PAYLOAD_BYTES_MAX
-from bus.core.outcome import Accepted, Denied, Dropped, Failed, Receipt, Rejected
+from bus.core.outcome import Accepted, Denied, Dropped, Failed, Held, Receipt, Rejected
 
 ID = bytes(range(16))
 DECISION = Decision(
@@ -93,3 +93,11 @@ def test_every_ending_but_accepted_has_a_code_and_a_reason() -> None:
     dropped = Dropped(id=ID, by="redact", reason="nothing left")
     assert (denied.code, denied.reason) == ("denied", "no role; not now")
     assert (dropped.code, dropped.reason) == ("dropped", "nothing left")
+
+
+def test_a_held_message_is_an_error_where_an_ending_was_wanted() -> None:
+    """With its own code, and what it waits for."""
+    held = Held(bytes(16), "a person looks first", "r1", 5)
+    assert held.code == errors.HeldError.code == "held"
+    with pytest.raises(errors.HeldError, match="a person looks first"):
+        held.unwrap()
