@@ -19,7 +19,8 @@ NATS_TURN: Final = 256
 JETSTREAM_MAX: Final = 10_000
 READY_S: Final = 10.0
 READY_ATTEMPTS: Final = 200
-ARRIVAL_S: Final = 60.0
+QUIET_S: Final = 5.0  # nothing has come for so long: the rest is lost
+QUIET_CHECK_S: Final = 0.01
 
 
 async def nats(messages: int) -> list[Figure]:
@@ -34,11 +35,11 @@ async def nats(messages: int) -> list[Figure]:
 
 
 async def _core(one: Any, two: Any, messages: int) -> Figure:
-    done, all_in = 0, asyncio.Event()
+    done, last, all_in = 0, time.perf_counter(), asyncio.Event()
 
     async def handle(_: Any) -> None:
-        nonlocal done
-        done += 1
+        nonlocal done, last
+        done, last = done + 1, time.perf_counter()
         if done == messages:
             all_in.set()
 
@@ -52,10 +53,11 @@ async def _core(one: Any, two: Any, messages: int) -> Figure:
         if number % NATS_TURN == 0:
             await asyncio.sleep(0)
     await one.flush()
-    async with asyncio.timeout(ARRIVAL_S):
-        await all_in.wait()
-    seconds = time.perf_counter() - started
-    return Figure("nats", "nats-py", done, seconds, "core publish, loopback, no policy")
+    # At most once: a server may give up on a reader that it takes for too slow.
+    while not all_in.is_set() and time.perf_counter() - last < QUIET_S:  # noqa: ASYNC110 - silence is no event
+        await asyncio.sleep(QUIET_CHECK_S)
+    does = f"core publish, loopback, no policy, {messages - done} lost"
+    return Figure("nats", "nats-py", done, last - started, does)
 
 
 async def _jetstream(one: Any, messages: int) -> Figure:
