@@ -12,6 +12,7 @@ import statistics
 import time
 from collections.abc import Awaitable, Callable
 
+from benchmarks.targets import reach
 from benchmarks.test_policy import documents, expect, policy_data, published
 from policy.bundle import Origin
 from policy.engine import Engine
@@ -83,7 +84,7 @@ def test_an_isolated_question_costs_at_most_twice_the_one_in_the_loop() -> None:
     ratio = statistics.median(ratios)
     p50_us = statistics.median(isolated_us)
     print(f"\nisolated / embedded: {ratio:.2f}; isolated p50: {p50_us:.0f} us")
-    expect(ratio <= RATIO_MAX, f"isolated costs {ratio:.2f} of embedded")
+    reach(ratio <= RATIO_MAX, f"isolated costs {ratio:.2f} of embedded")
 
 
 def test_questions_sent_ahead() -> None:
@@ -135,7 +136,7 @@ def test_an_answer_comes_soon_after_a_worker_was_killed() -> None:
     print(
         f"\nback after: {statistics.median(back_ms):.2f} ms, at most {max(back_ms):.2f}"
     )
-    expect(max(back_ms) <= BACK_MS_MAX, f"back after {max(back_ms):.0f} ms")
+    reach(max(back_ms) <= BACK_MS_MAX, f"back after {max(back_ms):.0f} ms")
 
 
 def test_a_load() -> None:

@@ -14,6 +14,7 @@ import pytest
 import regorus  # type: ignore[import-untyped]  # it ships no type information
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from benchmarks.targets import reach
 from bus.core.message import Message
 from policy.authorizer import EmbeddedAuthorizer, load_authorizer
 from policy.bundle import BUILT_IN, Origin, read_folder
@@ -160,7 +161,7 @@ def test_a_kept_decision(
     )
     print(f"\nhit: {hit_ns:.0f} ns")
     expect(authorizer.stats().misses == KEPT, "evaluated again")
-    expect(hit_ns <= HIT_NS_MAX, f"a hit costs {hit_ns:.0f} ns")
+    reach(hit_ns <= HIT_NS_MAX, f"a hit costs {hit_ns:.0f} ns")
 
 
 def test_the_bare_engine(
@@ -190,7 +191,7 @@ def test_a_miss_costs_little_more_than_the_bare_engine(
     expect(authorizer.stats().misses == ROUNDS * MISSES, "kept")
     ratio = statistics.median(ratios)
     print(f"\nmiss / bare engine: {ratio:.2f}")
-    expect(ratio <= MISS_RATIO_MAX, f"a miss costs {ratio:.2f} of the bare engine")
+    reach(ratio <= MISS_RATIO_MAX, f"a miss costs {ratio:.2f} of the bare engine")
 
 
 def test_a_load(benchmark: BenchmarkFixture) -> None:

@@ -15,6 +15,7 @@ from typing import Any, Final
 import msgspec
 import pytest
 
+from benchmarks.targets import reach
 from benchmarks.test_policy import AGENTS, NOW_NS, expect, policy_data
 from bus.core.message import Message
 from policy.authorizer import load_authorizer
@@ -98,7 +99,7 @@ def measured(log: Path, candidate: Bundle, what: str) -> Replayed:
     )
     expect(counts.decided == DECISIONS, f"only {counts.decided} decided")
     expect(counts.evaluated == DISTINCT, f"{counts.evaluated} evaluated")
-    expect(seconds <= SECONDS_MAX, f"{seconds:.1f} s")
+    reach(seconds <= SECONDS_MAX, f"{seconds:.1f} s")
     return made
 
 
