@@ -7,20 +7,16 @@ is never kept. Nothing but policy's own allow allows.
 
 import hashlib
 from collections.abc import Callable, Mapping
-from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
 from bus.core.decision import Decision, Principal
-from bus.core.errors import UnknownAgentError
-from bus.core.limits import POLICY_SUGGESTIONS_SEARCHED_MAX
 from bus.core.message import Message
 from bus.core.stats import DecisionStats
-from bus.core.suggest import hint
 from bus.ports import Access, Action
-from policy import obligations
+from policy import data as policy_data, obligations
 from policy.bundle import Bundle, Origin
 from policy.cache import DecisionCache
 from policy.deps import Dependencies
@@ -90,13 +86,7 @@ class EmbeddedAuthorizer:
         Raises:
             UnknownAgentError: the data has no such agent, or it is disabled.
         """
-        known = self._policy.agents.get(agent)
-        if known is None:
-            names = islice(self._policy.agents, POLICY_SUGGESTIONS_SEARCHED_MAX)
-            raise UnknownAgentError(
-                f"the policy data has no enabled agent {agent!r}{hint(agent, names)}"
-            )
-        return known
+        return policy_data.principal_of(self._policy.agents, agent)
 
     def decide_now(self, action: Action, message: Message) -> Decision:
         """Decide: the same as `decide`, this engine never waits."""

@@ -8,23 +8,19 @@ engine ever answers in this one's place.
 import asyncio
 import hashlib
 from collections.abc import Callable, Coroutine, Mapping
-from itertools import islice
 from typing import Any, Final
 
 import msgspec
 
 from bus.core.decision import Decision, Principal
-from bus.core.errors import UnknownAgentError
 from bus.core.limits import (
     EVALUATIONS_WAITING_MAX,
-    POLICY_SUGGESTIONS_SEARCHED_MAX,
     UNKNOWN_REVISION_TTL_S,
 )
 from bus.core.message import Message
 from bus.core.stats import DecisionStats
-from bus.core.suggest import hint
 from bus.ports import Access, Action
-from policy import obligations
+from policy import data as policy_data, obligations
 from policy.cache import DecisionCache
 from policy.evaluation import Answer, AwaitedEvaluator, EvaluationError
 from policy.fields import InputPlan, access_key
@@ -123,13 +119,7 @@ class AwaitingAuthorizer:
         Raises:
             UnknownAgentError: the data has no such agent, or it is disabled.
         """
-        known = self._policy.agents.get(agent)
-        if known is None:
-            names = islice(self._policy.agents, POLICY_SUGGESTIONS_SEARCHED_MAX)
-            raise UnknownAgentError(
-                f"the policy data has no enabled agent {agent!r}{hint(agent, names)}"
-            )
-        return known
+        return policy_data.principal_of(self._policy.agents, agent)
 
     def put(self, policy: AwaitedPolicy) -> AwaitedPolicy:
         """Put another revision in force; return the one that was."""

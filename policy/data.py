@@ -5,6 +5,7 @@ engine would round, unknown fields, names that refer to nothing: each has a reas
 """
 
 from collections.abc import Container, Iterator, Mapping
+from itertools import islice
 from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
@@ -12,13 +13,14 @@ from msgspec import UNSET, Meta, UnsetType
 
 from bus.core.decision import Principal
 from bus.core.document import DocumentError, parse_toml
-from bus.core.errors import PolicyLoadError, ProtocolError
+from bus.core.errors import PolicyLoadError, ProtocolError, UnknownAgentError
 from bus.core.limits import (
     AGENTS_MAX,
     HEADERS_MAX,
     LINEAGE_DEPTH_MAX,
     PAYLOAD_BYTES_MAX,
     POLICY_DATA_BYTES_MAX,
+    POLICY_SUGGESTIONS_SEARCHED_MAX,
     TTL_S_MAX,
 )
 from bus.core.message import MESSAGE_TYPES
@@ -154,6 +156,21 @@ def sliced(name: str, data: object) -> SlicedData:
     if not isinstance(data, Mapping):
         values.refuse(name, _NO_OBJECT)
     return slicing.of_mapping(name, data)
+
+
+def principal_of(agents: Mapping[str, Principal], agent: str) -> Principal:
+    """Return who `agent` is.
+
+    Raises:
+        UnknownAgentError: the data has no such agent, or it is disabled.
+    """
+    known = agents.get(agent)
+    if known is None:
+        names = islice(agents, POLICY_SUGGESTIONS_SEARCHED_MAX)
+        raise UnknownAgentError(
+            f"the policy data has no enabled agent {agent!r}{hint(agent, names)}"
+        )
+    return known
 
 
 def agents_of(name: str, data: Mapping[str, Any]) -> dict[str, Principal]:

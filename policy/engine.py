@@ -148,9 +148,10 @@ class Engine:
 
     def _accept(self, input_json: str) -> None:
         self._check_thread()
-        if len(input_json) > POLICY_INPUT_BYTES_MAX:
+        size = len(input_json.encode(errors="surrogatepass"))
+        if size > POLICY_INPUT_BYTES_MAX:
             raise EvaluationError(
-                f"input: {len(input_json)} bytes; {POLICY_INPUT_BYTES_MAX} are allowed",
+                f"input: {size} bytes; {POLICY_INPUT_BYTES_MAX} are allowed",
                 kind="input",
             )
         if depth(input_json) > POLICY_NESTING_MAX:

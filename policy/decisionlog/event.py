@@ -17,7 +17,6 @@ from bus.core.decision import Decision, Principal
 from bus.core.limits import ERROR_CHARS_MAX
 from bus.core.message import Message
 from bus.ports import Access
-from policy.evaluation import KINDS
 from policy.fields import MESSAGE_FIELDS, RECORDED
 
 PATH: Final = "assent/authz/decision"
@@ -31,9 +30,6 @@ how long it took in ns, bytes of the body, why there is no decision).
 The message may have lost its body, which is why its size is told apart."""
 
 _NS_PER_S: Final = 1_000_000_000
-_FAILED: Final = "policy could not be evaluated"
-_ANSWERED: Final = "policy answered "  # nothing, or what is no decision
-_UNASKABLE: Final = "the question cannot be put to policy"
 # What encoding raises for values that JSON cannot carry.
 _UNENCODABLE: Final = (
     AttributeError,
@@ -191,16 +187,11 @@ class EventMaker:
 
 def fault_of(decision: Decision) -> dict[str, str] | None:
     """Return OPA's error object for a denial that stands for an engine's failure."""
+    fault = decision.fault
+    if not fault:
+        return None  # policy's own word, whatever it says
+    code = "malformed" if fault in {"undefined", "unusable"} else fault
     reason = decision.reasons[0] if decision.reasons else ""
-    kind = reason.partition(":")[0]
-    if _FAILED in reason and (kind in KINDS or reason.startswith(_FAILED)):
-        code = kind if kind in KINDS else "evaluation"
-    elif reason.startswith(_ANSWERED):
-        code = "malformed"
-    elif reason.startswith(_UNASKABLE):
-        code = "input"
-    else:
-        return None
     return {"code": f"policy_{code}", "message": reason[:ERROR_CHARS_MAX]}
 
 

@@ -186,12 +186,14 @@ def test_a_question_that_cannot_be_put_carries_an_error(tmp_path: Path) -> None:
 def test_the_kind_of_a_fault_is_its_code(kind: str) -> None:
     """As the authorizer words it."""
     reason = f"{kind}: policy could not be evaluated: why"
-    denied = Decision(allow=False, reasons=(reason,), revision="r", digest="")
+    denied = Decision(
+        allow=False, reasons=(reason,), revision="r", digest="", fault=kind
+    )
     assert fault_of(denied) == {"code": f"policy_{kind}", "message": reason}
 
 
 def test_a_policy_that_only_sounds_like_a_fault_is_its_own() -> None:
-    """A reason that begins otherwise is policy's."""
-    reason = "say: policy could not be evaluated"
+    """Whatever its reason says: the fault is told apart from the words."""
+    reason = "deadline: policy could not be evaluated: why"
     denied = Decision(allow=False, reasons=(reason,), revision="r", digest="")
     assert fault_of(denied) is None

@@ -163,3 +163,12 @@ def test_print_is_for_tests_only() -> None:
     asked = Engine([Source("a.rego", f"package a\n{rule}")], "{}", printing=True)
     asked.evaluate("data.a.x", "{}")
     assert asked.prints() == ["a.rego:2: seen"]
+
+
+def test_an_input_is_bounded_in_bytes_not_in_characters() -> None:
+    """A character may take four of them."""
+    engine = Engine([Source("a.rego", "package a\n\nx := 1")], "{}")
+    text = '"' + chr(0x1F600) * (POLICY_INPUT_BYTES_MAX // 4) + '"'
+    assert len(text) < POLICY_INPUT_BYTES_MAX
+    with pytest.raises(EvaluationError, match="bytes"):
+        engine.evaluate("data.a.x", text)
