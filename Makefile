@@ -16,7 +16,7 @@ PYTEST_ARGS ?=
 .PHONY: help demo test check bench docs wheel requirements clean
 
 help: ## say what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
 
 demo: $(VENV)/.installed ## a governed fleet at work on this checkout
 	@echo "== demo: $(VENV)/bin/assent demo"
@@ -52,6 +52,12 @@ REGO := $(filter-out policy/rego/examples/,$(wildcard policy/rego/*/))
 bench: $(VENV)/.installed-bench ## Assent beside its peers and the floor, as ratios
 	@echo "== bench: python -m benchmarks"
 	@$(PY) -m benchmarks
+
+.PHONY: crash-report
+REPORT_ARGS ?=
+crash-report: $(VENV)/.installed ## break the durable bus in every way, into build/crash-report.md
+	@echo "== crash-report: python -m tests.crash.report $(REPORT_ARGS)"
+	@$(PY) -m tests.crash.report $(REPORT_ARGS)
 
 docs: $(VENV)/.installed ## build docs/_build/html; a broken link is an error
 	@echo "== docs: sphinx"

@@ -25,7 +25,7 @@ QUIET_CHECK_S: Final = 0.01
 
 async def nats(messages: int) -> list[Figure]:
     """Publish through a real nats-server on the loopback, plain and to JetStream."""
-    async with _nats_server() as url:
+    async with nats_server() as url:
         library = importlib.import_module("nats")
         one, two = await library.connect(url), await library.connect(url)
         figures = [await _core(one, two, messages), await _jetstream(one, messages)]
@@ -81,8 +81,11 @@ async def _jetstream(one: Any, messages: int) -> Figure:
 
 
 @contextlib.asynccontextmanager
-async def _nats_server() -> AsyncIterator[str]:
-    """Run a nats-server of its own on a free port, with JetStream in a scratch folder."""
+async def nats_server(*more: str) -> AsyncIterator[str]:
+    """Run a nats-server of its own on a free port, with JetStream in a scratch folder.
+
+    `more` are arguments for it. Raises `ImportError` where there is none.
+    """
     beside = Path(sys.executable).with_name("nats-server")
     program = str(beside) if beside.exists() else shutil.which("nats-server")
     if program is None:
@@ -92,20 +95,20 @@ async def _nats_server() -> AsyncIterator[str]:
         port = free.getsockname()[1]
     with tempfile.TemporaryDirectory() as folder:
         server = await asyncio.create_subprocess_exec(
-            *(program, "-a", "127.0.0.1", "-p", str(port), "-js", "-sd", folder),
+            *(program, "-a", "127.0.0.1", "-p", str(port), "-js", "-sd", folder, *more),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
         try:
-            await _answer(port)
+            await answer(port, "nats-server")
             yield f"nats://127.0.0.1:{port}"
         finally:
             server.terminate()
             await server.wait()
 
 
-async def _answer(port: int) -> None:
-    """Wait until somebody listens."""
+async def answer(port: int, who: str) -> None:
+    """Wait until somebody listens; raise `TimeoutError` that names `who` if nobody does."""
     for _ in range(READY_ATTEMPTS):
         try:
             _, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -115,4 +118,4 @@ async def _answer(port: int) -> None:
             writer.close()
             await writer.wait_closed()
             return
-    raise TimeoutError(f"nats-server did not listen within {READY_S} s")
+    raise TimeoutError(f"{who} did not listen within {READY_S} s")

@@ -13,6 +13,7 @@ _HOMES = {
     "Delivery": "bus.subscription",
     "Settings": "bus.config",
     "DeadLetter": "bus.letters",
+    "StoredLetter": "bus.letterbox",
     "HeldMessage": "bus.holds",
     "Message": "bus.core.message",
     "Priority": "bus.core.message",

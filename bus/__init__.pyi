@@ -13,6 +13,7 @@ from bus.core.outcome import (
     Rejected,
 )
 from bus.holds import HeldMessage
+from bus.letterbox import StoredLetter
 from bus.letters import DeadLetter
 from bus.subscription import Delivery
 
@@ -22,6 +23,7 @@ __all__ = [
     "Delivery",
     "Settings",
     "DeadLetter",
+    "StoredLetter",
     "HeldMessage",
     "Message",
     "Priority",

@@ -1,10 +1,11 @@
 """An agent's face of the bus: it publishes, requests and subscribes as itself only."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar, Unpack, overload
 
+from bus.awaiting import Coming, breathe, ended
 from bus.core.codec import decoder
 from bus.core.decision import Principal
 from bus.core.errors import (
@@ -61,43 +62,43 @@ class Agent(Member):
         causation: str | None = None,
         content_type: str | None = None,
         wait: float | None = None,
+        ordering_key: str | None = None,
+        dedup: str | None = None,
+        delay: float | datetime | None = None,
     ) -> Coroutine[Any, Any, Outcome]:
         """Publish; await the result to learn what became of the message.
 
         `body` is bytes, or anything MessagePack carries; the rest is in `Extras`. A full
         queue is waited for up to `wait` seconds (the bus's own by default), then it is
-        `Failed(overloaded)`. Cancelling it leaves nothing behind. Raises
-        `BusNotStartedError` if the bus is not running; all else is an `Outcome`.
+        `Failed(overloaded)`. Cancelling it leaves nothing behind; with a store it may come
+        too late. Raises `BusNotStartedError` if the bus is not running; all else is an
+        `Outcome`.
         """
         if not self._door.open:
             if self._door is not self._host:
                 plain = (subject, body, type, priority, headers, ttl)
                 more = (reply_to, correlation, causation, content_type, wait)
+                kept = (ordering_key, dedup, delay)
                 return self._connect_first(
-                    partial(self.publish, *plain, *more), subject
+                    partial(self.publish, *plain, *more, *kept), subject
                 )
             self._host.require_open()
         options, wait_s = None, self._wait_s
         try:
             if not (
                 headers is None
-                and ttl is None
-                and reply_to is None
-                and correlation is None
-                and causation is None
-                and content_type is None
-                and wait is None
+                and ttl is wait is delay is None
+                and reply_to is correlation is causation is content_type is None
+                and ordering_key is dedup is None
             ):
-                options = Options(
-                    headers, ttl, reply_to, correlation, causation, content_type
-                )
+                given = (headers, ttl, reply_to, correlation, causation, content_type)
+                options = Options(*given, ordering_key, dedup, delay)
                 if wait is not None:
                     wait_s = check_seconds("wait", wait, PUBLISH_WAIT_S_MAX)
             message = draft(self._author, subject, body, type, priority, options)
         except ProtocolError as error:
             return self._reject(subject, error)
-        ingest = self._ingest
-        return ingest(message, self._origin, "publish", wait_s)
+        return self._ingest(message, self._origin, "publish", wait_s)
 
     async def publish_many(
         self,
@@ -111,16 +112,19 @@ class Agent(Member):
         Raises:
             BusNotStartedError: the bus is not running. What it closes on in between
                 ends as `Failed`, so that no outcome is lost.
+            UsageError: a `dedup` name, which is one message's.
         """
         self._host.require_open()
         await self.connected()
         author, ingest, origin = self._author, self._ingest, self._origin
         host, wait_s = self._host, self._wait_s
-        options = Options(**extras) if extras else None
-        outcomes: list[Outcome] = []
+        origin = Origin(origin.routes, origin.usage)
+        origin.early = True  # all are on their way to a store before one is waited for
+        options = _for_many(extras)
+        outcomes: list[Coming] = []
         for number, item in enumerate(items, 1):
             if not number % PUBLISHES_PER_TURN:
-                await asyncio.sleep(0)  # others have their turn, and the list its end
+                await breathe(outcomes)
             try:
                 subject, body = item
                 if not host.open:
@@ -136,7 +140,7 @@ class Agent(Member):
                 outcomes.append(await self._reject("", odd))
             else:
                 outcomes.append(await ingest(message, origin, "publish", wait_s))
-        return outcomes
+        return [await ended(outcome) for outcome in outcomes]
 
     async def forward(self, message: Message, wait: float | None = None) -> Outcome:
         """Publish a message of this agent's that carries a stamp, under its own id.
@@ -263,18 +267,33 @@ class Agent(Member):
         )
 
     async def unsubscribe(
-        self, subscription: Subscription, *, drain: float = 5.0
+        self, subscription: Subscription, *, drain: float = 5.0, forget: bool = False
     ) -> int:
         """End a subscription once its queue is empty, or after `drain` seconds.
 
-        Returns how many of its messages became dead letters.
+        Returns how many of its messages became dead letters. What a store keeps for it
+        stays there for whoever subscribes again, unless the store is to `forget` it.
         """
         spec = subscription.spec
         if (spec.agent, spec.tenant) != (self.name, self.tenant):
             raise UsageError(f"{subscription.name} is not {self.name}'s to end")
         drain_s = check_seconds("drain", drain, DRAIN_S_MAX)
-        return await self._host.detach(subscription, drain_s)
+        consumer = subscription.consumer
+        if forget:
+            self._host.require_ledger().require_forgettable(consumer, self.name)
+        left = await self._host.detach(subscription, drain_s)
+        if forget:
+            ledger = self._host.require_ledger()
+            ledger.forget(consumer.row.tenant, consumer.row.name)
+        return left
 
     async def _reject(self, subject: object, error: ProtocolError) -> Outcome:
         message = stub(self._author, subject)
         return await self._host.pipeline.reject(message, self._origin, error)
+
+
+def _for_many(extras: Extras) -> Options | None:
+    """Return what all messages of one call have; raises `UsageError` for what one has."""
+    if "dedup" in extras:
+        raise UsageError("dedup names one message; publish those one at a time")
+    return Options(**extras) if extras else None

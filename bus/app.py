@@ -9,19 +9,22 @@ import os
 from pathlib import Path
 from typing import Any, Final, Self
 
-from bus import composing, policing
+from bus import breaking, composing, operating, policing, supervising
 from bus.adapters.clock import SystemClock
-from bus.adapters.stores.memory import MemoryStore
+from bus.adapters.control import Command
 from bus.adapters.usage import MemoryUsage
 from bus.client import BaseBus
 from bus.config import Settings
 from bus.core.errors import BusNotStartedError, PolicyLoadError, PolicyUnavailableError
 from bus.core.ids import IdSource
 from bus.core.limits import POLICY_WATCH_S
+from bus.core.recovering import score
+from bus.core.stats import ComponentStats, Snapshot
 from bus.parts import Parts
 from bus.policing import PolicyData
 from bus.ports import Clock
 from bus.routes import Counters
+from bus.supervising import Supervision
 from processors.strategies.broadcast import Broadcast
 
 _log: Final = logging.getLogger("assent")
@@ -31,7 +34,8 @@ class Bus(BaseBus):
     """A governed bus in this process, with nothing to start beside it.
 
     `policy_data` says who the agents are and what their roles may do: a mapping, or
-    the path of a JSON or TOML file. Everything else comes from `settings`, whose
+    the path of a JSON or TOML file. With `store`, the path of a SQLite file, what is
+    accepted is kept there first, and survives. Everything else comes from `settings`, whose
     defaults decide in this process, keep the audit record in memory and make stamp
     keys for this run.
 
@@ -43,11 +47,17 @@ class Bus(BaseBus):
         self,
         policy_data: PolicyData | None = None,
         *,
+        store: str | Path | None = None,
         settings: Settings | None = None,
         clock: Clock | None = None,
     ) -> None:
-        self.settings = settings or Settings()
+        self.settings = composing.stored_in(store, settings or Settings())
         clock = clock or SystemClock()
+        trips = breaking.trips(
+            lambda: self.supervision.orchestrator, supervising.names(self.settings)
+        )
+        self.chaos = breaking.injector(self.settings, clock, breakers=trips)
+        clock = breaking.clock_of(self.chaos, clock)
         self._policy = policing.governance(self.settings, policy_data, clock)
         self._in_memory = not (
             policy_data is None or isinstance(policy_data, str | Path)
@@ -55,14 +65,27 @@ class Bus(BaseBus):
         self._reloading = asyncio.Lock()
         self._under = ""  # the revision that all subscriptions were asked about under
         self.usage = MemoryUsage()
+        parts = self._parts(clock)
+        super().__init__(
+            breaking.around(self.chaos, parts),
+            broadcast=Broadcast(),
+            drain_s=self.settings.bus.drain_seconds,
+        )
+        self.supervision = self._supervised(clock)
+        agent, critical = self.settings.control.agent, operating.critical(self.health)
+        breaking.attach(self.chaos, self._host, agent, critical)
+
+    def _parts(self, clock: Clock) -> Parts:
+        """Return the parts that the settings choose."""
         self.audit = composing.audit(self.settings, clock)
         inner = self._policy.authorizer
         self.decision_log = policing.decision_log(self.settings, inner, clock)
         logged = self.decision_log
-        parts = Parts(
+        ring = composing.key_ring(self.settings)
+        return Parts(
             authorizer=inner if logged is None else logged.authorizer,
-            validator=composing.validator(self.settings),
-            store=MemoryStore(),
+            validator=composing.validator(self.settings, ring),
+            kept=composing.kept(self.settings, ring, clock),
             meter=composing.meter(self.settings, self.usage, clock),
             audit=self.audit,
             clock=clock,
@@ -74,18 +97,28 @@ class Bus(BaseBus):
             ack_wait_s=self.settings.bus.ack_wait_seconds,
             max_deliver=self.settings.bus.max_deliver,
         )
-        super().__init__(
-            parts,
-            broadcast=Broadcast(),
-            drain_s=self.settings.bus.drain_seconds,
-        )
+
+    def _supervised(self, clock: Clock) -> Supervision:
+        """Return what brings the parts of this bus back."""
+        made = Supervision(self._host, clock, self.settings.recovery)
+        made.policy(self._policy.health, self.reload_policy)
+        made.audit(self.audit.health, self.audit.flush)
+        if self.decision_log is not None:
+            made.decision_log(self.decision_log.health, self.decision_log.flush)
+        if self._host.ledger is not None:
+            made.store(self._host.ledger)
+        made.agents(self.settings.processes)
+        made.ready()
+        self._host.closing = made.stop
+        return made
 
     async def reload_policy(self) -> str:
         """Put the policy that is there now in force; return the revision.
 
         Policy is asked again about every subscription and about everything queued.
         Subscriptions that it no longer allows end, and what waited for them becomes
-        dead letters; messages that it no longer allows are recalled.
+        dead letters, or stays in the store until they are allowed again; messages that it
+        no longer allows are recalled.
 
         Raises:
             PolicyLoadError, PolicyUnavailableError: it was refused, or could not be
@@ -142,6 +175,7 @@ class Bus(BaseBus):
             self._host.terms.revision = self._under = self.revision
             self._follow()
             await super().__aenter__()
+            await self.supervision.start()
         except BaseException:
             await self._end()
             raise
@@ -151,6 +185,8 @@ class Bus(BaseBus):
 
     async def close(self, *, drain: float | None = None) -> int:
         """Take no more, finish what is under way, stop; see `BaseBus.close`."""
+        if self.chaos is not None:
+            self.chaos.stop_all("the bus stops")
         try:
             return await super().close(drain=drain)
         finally:
@@ -214,4 +250,29 @@ class Bus(BaseBus):
         }
         if self.decision_log is not None:
             checks["decision log not stalled"] = self.decision_log.health()
+        if self._host.ledger is not None:
+            checks["store writable"] = self._host.ledger.store.health()
+        board = self.supervision.board
+        checks["standing"] = (False, "not started") if board is None else board.ready()
         return checks
+
+    def stats(self) -> Snapshot:
+        """Return everything counted so far."""
+        snapshot = super().stats()
+        recovery = self.supervision.orchestrator
+        snapshot.health_score = score(recovery.breakers())
+        snapshot.components = [
+            ComponentStats(
+                name=one.component, state=one.state.value, breaker=one.breaker.value
+            )
+            for one in recovery.status()
+        ]
+        return snapshot
+
+    def commands(self) -> dict[str, Command]:
+        """Return what an operator may order over the control channel, by name."""
+        return operating.commands(
+            lambda: operating.picture(self._host, self.health, self.supervision.board),
+            self.chaos,
+            self.supervision.orchestrator,
+        )

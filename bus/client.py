@@ -92,7 +92,10 @@ class BaseBus:
 
     @property
     def dead_letters(self) -> tuple[DeadLetter, ...]:
-        """What was given up, oldest first; bounded by `DEAD_LETTERS_KEPT_MAX`."""
+        """What was given up since the start, oldest first; `DEAD_LETTERS_KEPT_MAX` at most.
+
+        What a store keeps of it: `Agent.dead_letters`.
+        """
         return tuple(self._host.letters.kept)
 
     @property
@@ -113,7 +116,8 @@ class BaseBus:
         """Take no more, finish what is under way, stop.
 
         Returns how many deliveries were left after `drain` seconds (the bus's own by
-        default); they are dead letters now. Closing twice does nothing.
+        default); they are dead letters now, or stay kept where there is a store. Closing
+        twice does nothing.
         """
         drain_s = self._drain_s if drain is None else drain
         return await self._host.stop(check_seconds("drain", drain_s, DRAIN_S_MAX))

@@ -6,6 +6,7 @@ but not for ever: one that swallows its cancellation is named and left behind, w
 """
 
 import asyncio
+import contextvars
 import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
@@ -29,7 +30,10 @@ class Crew:
         self, work: Coroutine[Any, Any, None], name: str
     ) -> "asyncio.Task[None]":
         """Do as `start`, for a caller who wants the task."""
-        task = asyncio.get_running_loop().create_task(work, name=name)
+        # In a context of its own: what a handler has open is not handed to the bus's tasks.
+        task = asyncio.get_running_loop().create_task(
+            work, name=name, context=contextvars.Context()
+        )
         self._tasks.add(task)
         task.add_done_callback(self._done)
         return task

@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any, Final
 
+from bus.beginning import begins
 from bus.core.delivery import Event, State, advance
 from bus.core.errors import (
     AuditStalledError,
@@ -17,6 +18,7 @@ from bus.core.errors import (
     ConstitutionalError,
     ProtocolError,
     StampMismatchError,
+    StoreUnavailableError,
 )
 from bus.core.limits import DELIVERIES_PER_TURN, ERROR_CHARS_MAX
 from bus.core.message import Message
@@ -26,6 +28,7 @@ from bus.parts import Latency, Parts
 from bus.recall import Recall
 from bus.settling import ACKED, IN_FLIGHT, Settling
 from bus.subscription import Delivery, Subscription, Worker, handled
+from bus.turns import draw, over, stuck
 
 _log: Final = logging.getLogger("assent.dispatcher")
 _READY: Final = State.READY
@@ -37,6 +40,7 @@ class Dispatcher:
     def __init__(self, parts: Parts, settling: Settling, recall: Recall) -> None:
         self._audit = parts.audit
         self._record = parts.audit.append
+        self._clock = parts.clock
         self._now_ns = parts.clock.now_ns
         self._check = parts.validator.check
         self.settling = settling
@@ -57,18 +61,26 @@ class Dispatcher:
         now_ns, check, record = self._now_ns, self._check, self._record
         latency, log2_ns = self.latency, self.latency.log2_ns
         begin = handled.set
+        settled, handed = self.settling.rows.over, self.settling.rows.handed
         while True:
             if self._audit.full:
                 await self._audit_room()
             if sub.ended:
                 return  # also where a handler swallowed its cancellation
-            if not sub.size:
+            if not sub.size or (sub.careful and stuck(sub)):
                 await sub.arrival()
             now = now_ns()
             for _ in range(DELIVERIES_PER_TURN):
                 if not sub.size:
                     break
-                delivery = pop()
+                if sub.careful:
+                    drawn = draw(sub)
+                    if drawn is None:
+                        await asyncio.sleep(0)  # others have their turn
+                        break
+                    delivery = drawn
+                else:
+                    delivery = pop()
                 worker.delivery = delivery
                 if waiting:
                     sub.grant()
@@ -88,6 +100,13 @@ class Dispatcher:
                             message, now_ns()
                         )  # it may have waited, or have less time
                         begin(message)
+                    if delivery.number:
+                        handed(delivery)
+                        if delivery.begun and not await begins(
+                            delivery, self.settling, self._clock
+                        ):
+                            worker.delivery = None
+                            continue
                     if decode is None:
                         delivery.state = IN_FLIGHT
                         result = await call(delivery)
@@ -110,6 +129,10 @@ class Dispatcher:
                 if delivery.state is not IN_FLIGHT:
                     continue
                 delivery.state = ACKED
+                if delivery.number:
+                    settled(delivery)
+                if sub.careful:
+                    over(delivery)
                 record(
                     (
                         "delivered",
@@ -190,6 +213,10 @@ class Dispatcher:
             if not isinstance(error, ConstitutionalError):
                 error = StampMismatchError(f"cannot be checked: {_last_line(error)}")
             self.settling.refuse(delivery, error)
+        elif delivery.subscription.spec.once and isinstance(
+            error, StoreUnavailableError
+        ):
+            pass  # its transaction was not kept; it has been put back
         elif delivery.state is not IN_FLIGHT:
             _log.warning(
                 "%s raised after it had settled %s: %s",

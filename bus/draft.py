@@ -5,6 +5,7 @@ message whose handler is running, the time is the clock's.
 """
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Final, TypedDict
 
 import msgspec
@@ -13,9 +14,10 @@ from bus.core import subject as grammar, validation
 from bus.core.codec import encode_any
 from bus.core.decision import Principal
 from bus.core.errors import LimitExceededError, MalformedMessageError, SubjectError
+from bus.core.features import DEDUP_HEADER, DUE_HEADER, due_at
 from bus.core.ids import IdSource
 from bus.core.limits import LINEAGE_AUTHORS_MAX, SUBJECT_BYTES_MAX
-from bus.core.message import EVENT, OCTETS, Message
+from bus.core.message import EVENT, OCTETS, ORDERING_KEY, Message
 from bus.subscription import handled
 
 NORMAL: Final = 1
@@ -27,7 +29,11 @@ class Extras(TypedDict, total=False):
     `content_type` says what bytes are; the rest is MessagePack. `ttl` is in seconds; an
     expired message is not delivered. `correlation` and `causation` are short ids of the
     publisher's own, carried and stamped, never trusted. A handler's return value goes
-    to `reply_to`.
+    to `reply_to`. Messages with one `ordering_key` are handled one at a time, in the
+    order they were accepted; it travels as the header `assent-ordering-key`.
+
+    On a bus with a store: of an agent's messages with one `dedup` name, one is kept within
+    the stream's window, and `delay` is how many seconds, or until when, a message waits.
     """
 
     headers: dict[str, str]
@@ -36,6 +42,9 @@ class Extras(TypedDict, total=False):
     correlation: str
     causation: str
     content_type: str
+    ordering_key: str
+    dedup: str
+    delay: float | datetime
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -47,6 +56,9 @@ class Options(msgspec.Struct, frozen=True):
     correlation: str | None = None
     causation: str | None = None
     content_type: str | None = None
+    ordering_key: str | None = None
+    dedup: str | None = None
+    delay: float | datetime | None = None
 
 
 NO_OPTIONS: Final = Options()
@@ -171,10 +183,7 @@ def _linked(
     """Return a message with a parent, or with options."""
     subject, type_, priority, content_type, body, now = plain
     terms = author.terms
-    headers = options.headers
-    if headers:
-        validation.check_headers(headers)
-        headers = dict(headers)
+    headers = _headers(options, now)
     if options.reply_to is not None:
         check_reply_to(options.reply_to, author)
     if options.correlation is not None:
@@ -199,7 +208,7 @@ def _linked(
         now,
         terms.constitution,
         terms.revision,
-        headers or {},
+        headers,
         options.reply_to,
         options.correlation,
         options.causation,
@@ -209,6 +218,40 @@ def _linked(
         authors,
         None if options.ttl is None else validation.expiry_ns(now, options.ttl),
     )
+
+
+def _headers(options: Options, now_ns: int) -> dict[str, str]:
+    """Return headers of the message's own, with those that options stand for."""
+    given = options.headers or {}
+    if given:
+        validation.check_headers(given)
+    plain = options.ordering_key is None and options.dedup is None
+    if plain and options.delay is None:
+        return dict(given)
+    asked = _asked(options, now_ns)
+    for name, value in asked.items():
+        if given.get(name, value) != value:
+            raise MalformedMessageError(
+                f"{value!r} is not what header {name} says, which the bus sets"
+            )
+    headers = {**given, **asked}
+    if given:
+        validation.check_headers(headers)  # one more may be one too many
+    return headers
+
+
+def _asked(options: Options, now_ns: int) -> dict[str, str]:
+    """Return the headers that options stand for."""
+    asked = {}
+    if options.ordering_key is not None:
+        validation.check_ordering_key(options.ordering_key)
+        asked[ORDERING_KEY] = options.ordering_key
+    if options.dedup is not None:
+        validation.check_claim("dedup name", options.dedup)
+        asked[DEDUP_HEADER] = options.dedup
+    if options.delay is not None:
+        asked[DUE_HEADER] = str(due_at(options.delay, now_ns))
+    return asked
 
 
 def _descent(parent: Message) -> Descent:

@@ -6,8 +6,12 @@ closing can wait for the one and account for the other.
 
 import asyncio
 import enum
+from collections.abc import Awaitable, Callable
 from typing import Final
 
+import msgspec
+
+from bus import durability
 from bus.core.errors import (
     BusAlreadyStartedError,
     BusError,
@@ -21,13 +25,16 @@ from bus.core.stats import Snapshot
 from bus.crew import Crew
 from bus.dispatcher import Dispatcher
 from bus.draft import Terms
+from bus.events import SystemEvents
 from bus.holds import Holds
+from bus.ledger import Ledger
+from bus.letterbox import Letterbox, StoredLetter
 from bus.letters import Letters
 from bus.notes import Notes
 from bus.parts import Parts
 from bus.pipeline import Pipeline
 from bus.ports import Timer
-from bus.recall import Recall
+from bus.recall import Recall, as_now
 from bus.releasing import Releasing
 from bus.roster import Roster
 from bus.routes import Origin
@@ -63,7 +70,9 @@ class Host:
         self.crew = Crew(self._failed)
         self.notes = Notes(parts)
         self.holds = Holds(parts, self._denied)
-        self.pipeline = Pipeline(parts, self.holds)
+        self.ledger = durability.ledger_of(parts, self.crew)
+        keeping = None if self.ledger is None else self.ledger.keeping
+        self.pipeline = Pipeline(parts, self.holds, keeping)
         self.letters = Letters(self.terms, self.pipeline, self.origin)
         settling = Settling(parts, self.letters)
         recall = Recall(parts, self.pipeline, settling)
@@ -71,11 +80,18 @@ class Host:
         self.roster = Roster(
             parts, self.notes, self.crew, self.letters, self.dispatcher
         )
+        if self.ledger is not None:
+            durability.join(self.ledger, settling, self.roster)
         self.releasing = Releasing(
             parts, self.notes, self.pipeline, self.letters, self.holds
         )
+        self.events = SystemEvents(
+            self.terms, self.pipeline, self.origin, lambda: self.roster.tenants
+        )
         self._origins: dict[tuple[str, str], Origin] = {}
         self.failure: BaseException | None = None
+        self.closing: Callable[[], Awaitable[None]] | None = None  # before tasks end
+        self._letterbox: Letterbox | None = None
         self._ending: asyncio.Task[int] | None = None
         self._hurry = False
         self._lease_timer: Timer | None = None
@@ -88,6 +104,25 @@ class Host:
             known = Origin(self.roster.table(tenant), usage)
             self._origins[tenant, agent] = known
         return known
+
+    def require_ledger(self) -> Ledger:
+        """Return what is kept, or raise `UsageError` if nothing is."""
+        return durability.required(self.ledger)
+
+    def require_letterbox(self) -> Letterbox:
+        """Return the dead letters that are kept; raises as `require_ledger`."""
+        ledger = self.require_ledger()
+        if self._letterbox is None:
+            self._letterbox = Letterbox(ledger.store, ledger.sealer, self.pipeline)
+        return self._letterbox
+
+    async def letter_now(self, letter: StoredLetter) -> StoredLetter:
+        """Return a letter as policy lets it be seen now: perhaps without its message."""
+        message, decision = letter.message, letter.decision
+        if message is None or decision is None:
+            return letter
+        seen = await as_now(self.parts, message, decision)
+        return msgspec.structs.replace(letter, message=seen)
 
     def require_open(self) -> None:
         """Raise `BusNotStartedError` unless publishing is allowed.
@@ -115,6 +150,9 @@ class Host:
         """End a subscription; return how many of its messages became dead letters."""
         if not self.roster.detach(subscription):
             return 0
+        if self.ledger is not None and subscription.consumer is not None:
+            subscription.ended = True  # the rest stays kept, and so does what comes
+            self.ledger.close(subscription.consumer)
         await self._idle([subscription], drain_s)
         return self.roster.end(subscription, "its subscription was closed")
 
@@ -123,6 +161,12 @@ class Host:
         if self.phase is not Phase.NEW:
             raise BusAlreadyStartedError("a bus starts once; make a new one")
         await self.parts.audit.open()
+        if self.ledger is not None:
+            try:
+                await durability.open_with(self.ledger, self.roster)
+            except BaseException:
+                await self.parts.audit.close()
+                raise
         self.phase = Phase.RUNNING
         self.notes.begin()
         try:
@@ -134,6 +178,7 @@ class Host:
         self.notes.note("started")
         self.crew.start(self.parts.meter.run(), "assent meter")
         self.crew.start(self.letters.publish_dead(), "assent dead letters")
+        self.crew.start(self.events.run(), "assent events")
         self._check_leases()
 
     async def stop(self, drain_s: float) -> int:
@@ -163,19 +208,30 @@ class Host:
 
     async def _end_all(self, drain_s: float) -> int:
         self.phase, self.open = Phase.DRAINING, False
+        if self.ledger is not None:
+            self.ledger.stop()
+            for subscription in self.roster.all:
+                subscription.ended = subscription.consumer is not None
         await self._idle(list(self.roster.all), drain_s)
         self.phase = Phase.CLOSED
         self.holds.end()
         left = 0
         for subscription in self.roster.all:
             subscription.close()
+            if self.ledger is not None and subscription.consumer is not None:
+                again = self.dispatcher.settling.leave(subscription)
+                left += self.ledger.leave(subscription, again)
             left += self.dispatcher.settling.abandon(subscription, "the bus was closed")
         if self._lease_timer is not None:
             self._lease_timer.cancel()
         try:
+            if self.closing is not None:
+                await self.closing()
             await self.crew.end(GRACE_S)
             self.letters.end(BusNotStartedError("the bus was closed"))
             await self.parts.meter.close()
+            if self.ledger is not None:
+                await self.ledger.store.close()
             self.notes.note("stopped")
         finally:
             await self.parts.audit.close()
@@ -205,12 +261,16 @@ class Host:
             revision=parts.authorizer.revision,
             constitution=self.terms.constitution,
             subscriptions=len(self.roster.all),
-            queued=sum(s.size + len(s.delayed) for s in self.roster.staffed),
+            queued=sum(s.size + s.aside + len(s.delayed) for s in self.roster.staffed),
             in_flight=sum(s.in_flight for s in self.roster.staffed),
             held=len(self.holds.kept),
             dead_letters=len(self.letters.kept),
             dead_letters_evicted=self.letters.evicted,
             dead_letters_unpublished=self.letters.unpublished,
+            events_dropped=self.events.dropped,
+            store=None if self.ledger is None else self.ledger.store.stats(),
+            consumers=0 if self.ledger is None else len(self.ledger.consumers.by_id),
+            lag=0 if self.ledger is None else self.ledger.rewinding.lag,
             latency_log2_ns=list(latency.log2_ns),
             latency_sum_ns=latency.sum_ns,
         )

@@ -96,6 +96,10 @@ class Inquiries:
             self._author.inbox = self._host.roster.open_inbox(
                 self._author.id, self._author.tenant, self._waiting
             )
+        if options.dedup is not None or options.delay is not None:
+            raise MalformedMessageError(
+                "a request waits for its reply: it takes neither dedup nor delay"
+            )
         asked = Options(
             options.headers,
             options.ttl,
@@ -103,6 +107,7 @@ class Inquiries:
             correlation,
             options.causation,
             options.content_type,
+            options.ordering_key,
         )
         return draft(self._author, subject, body, QUERY, NORMAL, asked)
 

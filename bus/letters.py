@@ -6,6 +6,7 @@ told at once.
 """
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable
 from typing import Final
@@ -13,7 +14,7 @@ from typing import Final
 import msgspec
 
 from bus.core.decision import Principal
-from bus.core.errors import BusError, RemoteFaultError, UsageError
+from bus.core.errors import BusError, ProtocolError, RemoteFaultError, UsageError
 from bus.core.limits import DEAD_LETTER_BYTES_MAX, DEAD_LETTERS_KEPT_MAX, REPLY_WAIT_S
 from bus.core.message import RESPONSE, Message
 from bus.core.names import SYSTEM_AGENT
@@ -25,6 +26,7 @@ from bus.ports import Action
 from bus.routes import Origin
 from bus.subscription import Delivery, handled
 
+_log: Final = logging.getLogger("assent.letters")
 REASON_HEADER: Final = "assent-dead-reason"
 ATTEMPTS_HEADER: Final = "assent-dead-attempts"
 SUBSCRIPTION_HEADER: Final = "assent-dead-subscription"
@@ -191,6 +193,10 @@ class Letters:
                 dead.priority,
                 Options(headers=_headers(letter)),
             )
+        except ProtocolError as error:  # its lineage may be as long as one can be
+            _log.warning("dead letter %s: %s", dead.id.hex(), error)
+            self.unpublished += 1
+            return
         finally:
             handled.reset(token)
         message = msgspec.structs.replace(

@@ -6,31 +6,35 @@ from collections.abc import Callable
 import msgspec
 
 from bus.core.decision import Rate
+from bus.core.entries import Sealer
 from bus.core.ids import IdSource
 from bus.core.limits import ACK_WAIT_S, DELIVERIES_MAX, PUBLISH_WAIT_S
-from bus.ports import (
-    AuditLog,
-    Authorizer,
-    Clock,
-    MessageStore,
-    Meter,
-    Processor,
-    Validator,
-)
+from bus.handing import Hand, hand_over
+from bus.ports import AuditLog, Authorizer, Clock, Meter, Processor, Validator
 from bus.routes import Counters, Plan
+from bus.storing import Store
+from bus.streams import StreamSpec
 
 LATENCY_BUCKETS = 65  # one per bit of a 64-bit number of nanoseconds
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """What a bus that keeps its messages has beside the other parts."""
+
+    store: Store
+    sealer: Sealer
+    streams: tuple[StreamSpec, ...] = ()
 
 
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
     """One of each port, chosen by the composition root (`bus.app`).
 
-    `limiter` makes what carries out a rate that policy obliges.
+    `limiter` makes what carries out a rate that policy obliges. Without `kept` messages
+    are handed straight to the queues of their takers.
     """
 
     authorizer: Authorizer
     validator: Validator
-    store: MessageStore
     meter: Meter
     audit: AuditLog
     clock: Clock
@@ -38,6 +42,8 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     plan: Plan
     counters: Counters
     limiter: Callable[[Rate], Processor]
+    kept: Kept | None = None
+    hand: Hand = hand_over
     publish_wait_s: float = PUBLISH_WAIT_S
     ack_wait_s: float = ACK_WAIT_S
     max_deliver: int = DELIVERIES_MAX

@@ -5,7 +5,9 @@ good and kept, and from there on nothing waits. Only this module turns exception
 into outcomes.
 """
 
+import asyncio
 from collections.abc import Sequence
+from typing import cast
 
 import msgspec
 
@@ -22,6 +24,7 @@ from bus.core.limits import ERROR_CHARS_MAX, SUBJECT_BYTES_MAX
 from bus.core.message import RESPONSE, Message
 from bus.core.outcome import Accepted, Denied, Failed, Outcome, Rejected
 from bus.holds import Holds
+from bus.keeping import Keeping
 from bus.parts import Parts
 from bus.ports import Action
 from bus.rooms import take_rooms
@@ -32,8 +35,13 @@ from bus.subscription import Subscription
 class Pipeline:
     """Takes a message made for an authenticated principal to its outcome."""
 
-    def __init__(self, parts: Parts, holds: Holds) -> None:
+    def __init__(
+        self, parts: Parts, holds: Holds, keeping: Keeping | None = None
+    ) -> None:
         self._parts = parts
+        self._keeping = keeping
+        if keeping is not None:
+            keeping.ended = self._ended
         self._carry = holds.carry
         self._audit = parts.audit
         self._authorizer = parts.authorizer
@@ -41,7 +49,7 @@ class Pipeline:
         self._decide_now = parts.authorizer.decide_now
         self._seal = parts.validator.seal
         self._check = parts.validator.check
-        self._store = parts.store.append
+        self._hand = parts.hand
         self._record = parts.audit.append
 
     async def ingest(  # noqa: C901, PLR0912, PLR0915 - plain on purpose, see below
@@ -63,6 +71,9 @@ class Pipeline:
         try:
             if self._audit.full:
                 await self._audit.room()
+            keeping = self._keeping
+            if keeping is not None and keeping.store.full:
+                await keeping.store.room()
             find = origin.find
             route = find(message.subject)
             if route is None:
@@ -83,6 +94,7 @@ class Pipeline:
             ):
                 steps.bound(message, decision)
             if not decision.plain:
+                steps.require_no_hold(decision)
                 self._carry(message, decision, origin, action)
             for stage in route.stages:
                 try:
@@ -97,16 +109,28 @@ class Pipeline:
             takers = route.fixed
             if takers is None or origin.strategy is not None:
                 strategy = origin.strategy or route.strategy
-                takers = steps.planned(message, route, strategy)
+                if keeping is None or not steps.nobody_yet(action, route):
+                    takers = steps.planned(message, route, strategy)
+                else:
+                    takers = ()
             for taker in takers:
                 if taker.size >= taker.limit:
                     message, decision = await self._wait_for_room(
                         (message, action, decision), origin, takers, wait_s
                     )
                     break
-            seal, store = self._seal, self._store
+            seal = self._seal
             seal(message)
-            store(message, decision, takers)
+            if keeping is not None and not route.inbox:
+                if action == "request":
+                    steps.require_somebody(message, takers)
+                kept = keeping.keep(message, decision, takers, (route, origin))
+                if origin.early and isinstance(kept, asyncio.Future):
+                    return cast("Outcome", kept)  # to whoever asked for it so
+                return await kept
+            if message.headers:
+                steps.require_no_store(message)
+            self._hand(message, decision, takers)
         except steps.EndedEarly as ended:
             return self._ended(message, origin, ended.outcome)
         except Exception as error:  # noqa: BLE001 - the one place that ends them all

@@ -158,6 +158,9 @@ class LoggedDecisions(Protocol):
     async def close(self) -> None:
         """Write everything; what a collector has not taken stays on disk."""
 
+    async def flush(self) -> None:
+        """Wait until all decisions so far are written; raises where that takes long."""
+
     def health(self) -> tuple[bool, str]:
         """Tell whether decisions are written, and a word on it."""
 

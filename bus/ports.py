@@ -5,7 +5,7 @@ without waiting. What may wait is a method of its own.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -14,15 +14,16 @@ from bus.core.message import Message
 from bus.core.outcome import Dropped
 from bus.core.stats import AuditStats, DecisionStats, MeterStats
 
-Action = Literal["publish", "request", "reply", "dead_letter"]
-AccessAction = Literal["connect", "subscribe", "cooldown", "release"]
+Action = Literal["publish", "request", "reply", "dead_letter", "system_event"]
+AccessAction = Literal["connect", "subscribe", "cooldown", "release", "chaos"]
 
 
 class Access(msgspec.Struct, frozen=True, gc=False):
     """What an agent asks for beside a message of its own.
 
-    To connect, to subscribe to `pattern`, to quiet the subjects under it, or to release
-    what is held for a subject, which `author` sent and `authors` led to.
+    To connect, to subscribe to `pattern`, to quiet the subjects under it, to release
+    what is held for a subject, which `author` sent and `authors` led to, or to break a
+    component: then `pattern` is `component.kind`.
     """
 
     action: AccessAction
@@ -120,6 +121,9 @@ class Candidate(Protocol):
     def load(self) -> int:
         """Messages waiting and in flight."""
 
+    def holds(self, key: str) -> bool:
+        """Tell whether it has a message of an ordering key that is not settled yet."""
+
 
 class Strategy(Protocol):
     """Turns a message and the subscriptions that match it into the ones to deliver to.
@@ -141,35 +145,6 @@ class Strategy(Protocol):
         """Return which of `candidates` get the message."""
 
 
-class Taker(Protocol):
-    """A queue that has room for a message: the caller has made sure."""
-
-    def put(
-        self,
-        message: Message,
-        decision: Decision,
-        bodies: dict[Any, Any] | None = None,
-    ) -> None:
-        """Queue the message for delivery, and never wait.
-
-        `bodies` is shared by the takers of one message: what one has decoded, another
-        need not.
-        """
-
-
-class MessageStore(Protocol):
-    """Keeps an accepted message until each of its takers has settled it.
-
-    Message, decision and plan are kept together or not at all. There is room for
-    the message with every taker; the caller has made sure.
-    """
-
-    def append(
-        self, message: Message, decision: Decision, plan: Sequence[Taker]
-    ) -> None:
-        """Keep a stamped message and hand it to the subscriptions in `plan`."""
-
-
 AuditRecord = tuple[str, int, bytes, str, str, str, str, str, bytes]
 """(event, time_ns, message id, tenant, agent, subject, revision, detail, stamp)."""
 
@@ -178,8 +153,8 @@ class AuditLog(Protocol):
     """The tamper-evident record. What is appended is written, in order, or everybody waits.
 
     Events: accepted, denied, held, dropped, rejected, failed, released, delivered,
-    dead, expired, evicted, refused, recalled, and of the bus itself: started, stopped, reloaded,
-    reload_refused, cooldown, recovered.
+    dead, expired, evicted, refused, recalled, and of the bus itself: started, stopped, reloaded, recovery,
+    reload_refused, cooldown, chaos, recovered.
     """
 
     full: bool

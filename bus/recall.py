@@ -15,6 +15,7 @@ from bus.core.errors import (
     PolicyUnavailableError,
 )
 from bus.core.limits import ERROR_CHARS_MAX, POLICY_RETRIES_MAX, READMIT_S
+from bus.core.message import Message
 from bus.core.outcome import Denied
 from bus.parts import Parts
 from bus.pauses import pause
@@ -23,12 +24,14 @@ from bus.ports import Action
 from bus.settling import Settling
 from bus.steps import EndedEarly, bound, oblige
 from bus.subscription import Delivery
+from bus.turns import over
 
 _ACTIONS: Final[dict[str, Action]] = {
     "publish": "publish",
     "request": "request",
     "reply": "reply",
     "dead_letter": "dead_letter",
+    "system_event": "system_event",
 }
 
 
@@ -50,7 +53,8 @@ class Recall:
             found = await self._answered(delivery)
         except asyncio.CancelledError:
             if sub.ended:
-                self._settling.give_up(delivery, "its subscription ended")
+                if not delivery.number:  # what a store keeps stays there
+                    self._settling.give_up(delivery, "its subscription ended")
             else:
                 sub.put_back(delivery)
             raise
@@ -128,6 +132,9 @@ class Recall:
         delivery.state = advance(delivery.state, Event.RECALL)
         message, sub = delivery.message, delivery.subscription
         sub.stats.recalled += 1
+        if delivery.number:
+            self._settling.rows.over(delivery)
+        over(delivery)
         self._settling.desk.fault(delivery)
         detail = (
             f"{sub.name}: denied under revision {revision}, accepted under "
@@ -146,6 +153,22 @@ class Recall:
                 message.stamp,
             )
         )
+
+
+async def as_now(parts: Parts, message: Message, decision: Decision) -> Message | None:
+    """Return a kept message as policy lets it be seen now; None if it does not.
+
+    Raises:
+        PolicyUnavailableError: policy cannot be asked now.
+    """
+    if decision.revision == parts.authorizer.revision:
+        return message
+    now = await parts.authorizer.decide(_action_of(decision), message)
+    if now.fault in PASSING:
+        raise PolicyUnavailableError("; ".join(now.reasons))
+    if not now.allow or now.hold is not None:
+        return None
+    return oblige(message, now) if now.redact_headers else message
 
 
 def _action_of(decision: Decision) -> Action:

@@ -4,6 +4,8 @@ Rule: a subscription receives nothing before policy has let it in, and `admitted
 revision that did. When the revision changes it is empty until policy was asked again.
 """
 
+from typing import Final
+
 from bus.core.errors import (
     BusError,
     BusNotStartedError,
@@ -13,10 +15,11 @@ from bus.core.errors import (
     UnavailableError,
 )
 from bus.core.limits import READMIT_S, SUBSCRIPTIONS_MAX
-from bus.core.subject import DEAD_PREFIX, INBOX_PREFIX
+from bus.core.subject import DEAD_PREFIX, INBOX_PREFIX, SYSTEM_PREFIX
 from bus.crew import Crew
 from bus.dispatcher import Dispatcher
 from bus.inbox import Inbox, Waits, inbox_spec
+from bus.ledger import Ledger
 from bus.letters import Letters
 from bus.notes import Notes
 from bus.parts import Parts
@@ -26,6 +29,9 @@ from bus.routes import RouteTable
 from bus.settling import Settling
 from bus.subscription import Subscription, Worker
 from bus.wants import Spec
+
+_OPEN: Final = (DEAD_PREFIX, SYSTEM_PREFIX)
+"""What agents may subscribe to of the bus's own subjects, if policy lets them."""
 
 
 class Roster:
@@ -49,6 +55,12 @@ class Roster:
         self.staffed: dict[Subscription, None] = {}
         self._tables: dict[str, RouteTable] = {}
         self._pending: dict[Subscription, None] = {}
+        self.ledger: Ledger | None = None
+
+    @property
+    def tenants(self) -> tuple[str, ...]:
+        """The tenants that have, or had, subscriptions."""
+        return tuple(self._tables)
 
     def table(self, tenant: str) -> RouteTable:
         """Return a tenant's routes; no other tenant's are reachable from it."""
@@ -68,7 +80,7 @@ class Roster:
             LimitExceededError: too many subscriptions.
         """
         decision = self._notes.admit_now(subscribing(spec))
-        if spec.pattern.startswith("$") and not spec.pattern.startswith(DEAD_PREFIX):
+        if spec.pattern.startswith("$") and not spec.pattern.startswith(_OPEN):
             raise SubjectError(f"{spec.pattern!r}: '$' belongs to the bus")
         self._require_room()
         stats = self._parts.counters.of(spec.tokens)
@@ -182,9 +194,14 @@ class Roster:
         return True
 
     def end(self, subscription: Subscription, reason: str) -> int:
-        """End a subscription now; return how many messages that left dead."""
+        """End a subscription now; return how many messages that left dead.
+
+        What a store keeps for it stays there.
+        """
         self.table(subscription.spec.tenant).remove(subscription)
         subscription.close()
+        if self.ledger is not None and subscription.consumer is not None:
+            self.ledger.leave(subscription, self._settling.leave(subscription))
         left = self._settling.abandon(subscription, reason)
         for worker in subscription.workers:
             if worker.task is not None:
@@ -202,6 +219,8 @@ class Roster:
             )
 
     def _add(self, subscription: Subscription, revision: str) -> None:
+        if self.ledger is not None and not isinstance(subscription, Inbox):
+            self.ledger.attach(subscription)
         subscription.admitted = revision
         self.all[subscription] = None
         self.table(subscription.spec.tenant).add(subscription)

@@ -10,14 +10,17 @@ from typing import Any, Final
 import msgspec
 
 from bus.core import subject as grammar
+from bus.core.changes import Change
 from bus.core.errors import LimitExceededError
 from bus.core.limits import COOLDOWNS_MAX, COOLDOWNS_OF_AGENT_MAX, ROUTES_MEMO_MAX
 from bus.core.routing import RoutingTree
 from bus.core.stats import SubjectStats
 from bus.ports import Processor, Strategy, UsageCell
+from bus.streams import Stream
 from bus.subscription import Subscription
 
 Pattern = tuple[str, ...]
+INBOX_TOKEN: Final = grammar.INBOX_PREFIX[:-1]
 OTHER: Final = "other"
 INVALID: Final = "invalid"
 RESERVED: Final = "$bus"
@@ -41,13 +44,16 @@ class Route:
     __slots__ = (
         "fixed",
         "guarded",
+        "inbox",
         "members",
         "quiet",
         "reserved",
         "stages",
         "stats",
         "strategy",
+        "stream",
         "takers",
+        "tokens",
     )
 
     def __init__(
@@ -58,6 +64,9 @@ class Route:
         quiet: tuple[tuple[int, str], ...] = (),
     ) -> None:
         self.quiet = quiet
+        self.tokens = tokens
+        self.stream: Stream | None = None  # of the store, once one is needed
+        self.inbox = tokens[0] == INBOX_TOKEN
         self.takers = takers
         self.members = frozenset(takers)
         self.reserved = tokens[0].startswith("$")
@@ -181,10 +190,12 @@ class Origin:
     """Where a publish comes from: the tenant's routes and the agent's usage.
 
     `strategy` plans instead of the one that the configuration has for the subject.
-    `released` is the id of the one message that has been held and let go.
+    `released` is the id of the one message that has been held and let go. With `early`
+    ingest returns once a store has a message, with a future of its outcome; `extra` is
+    what the store is to change in the same transaction.
     """
 
-    __slots__ = ("find", "released", "routes", "strategy", "usage")
+    __slots__ = ("early", "extra", "find", "released", "routes", "strategy", "usage")
 
     def __init__(
         self, routes: RouteTable, usage: UsageCell, strategy: Strategy | None = None
@@ -194,11 +205,13 @@ class Origin:
         self.usage = usage
         self.strategy = strategy
         self.released: bytes | None = None
+        self.early = False
+        self.extra: tuple[Change, ...] = ()
 
     def for_release(self, message_id: bytes) -> "Origin":
         """Return this origin for one message that somebody has released."""
         made = Origin(self.routes, self.usage, self.strategy)
-        made.released = message_id
+        made.released, made.extra = message_id, self.extra
         return made
 
 

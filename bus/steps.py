@@ -6,6 +6,7 @@ Rule: leaves only. The order of the steps is the pipeline's.
 import hashlib
 import inspect
 import logging
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -15,6 +16,7 @@ from bus.core.errors import (
     BusError,
     IllegalTransitionError,
     LimitExceededError,
+    MalformedMessageError,
     NoRespondersError,
     OverloadedError,
     ProcessingError,
@@ -22,6 +24,7 @@ from bus.core.errors import (
     SubjectError,
     UnavailableError,
 )
+from bus.core.features import asks_of_store
 from bus.core.limits import ERROR_CHARS_MAX
 from bus.core.message import Message
 from bus.core.outcome import (
@@ -35,6 +38,7 @@ from bus.core.outcome import (
 )
 from bus.core.stats import SubjectStats
 from bus.core.validation import check_headers
+from bus.outbox import outbox
 from bus.ports import Action, Strategy
 from bus.routes import Route
 from bus.subscription import Subscription
@@ -162,6 +166,36 @@ def planned(
             f"strategy {strategy.name!r} chose a stranger, or one taker twice"
         )
     return chosen
+
+
+def nobody_yet(action: Action, route: Route) -> bool:
+    """Tell whether a message may be kept although nobody subscribes to its subject."""
+    return action == "publish" and not route.takers and not route.reserved
+
+
+def require_somebody(message: Message, takers: Sequence[Subscription]) -> None:
+    """Raise `NoRespondersError` for a request that nobody is there to answer now."""
+    if all(taker.away for taker in takers):
+        raise NoRespondersError(
+            f"nobody who subscribes to {message.subject!r} is there to answer"
+        )
+
+
+def require_no_hold(decision: Decision) -> None:
+    """Raise `MalformedMessageError` for a message that a transaction cannot hold back."""
+    if decision.hold is not None and outbox.get() is not None:
+        raise MalformedMessageError(
+            "policy holds this message, and a handler with once=True could not take it "
+            "back; publish it from another handler"
+        )
+
+
+def require_no_store(message: Message) -> None:
+    """Raise `MalformedMessageError` for what a bus without a store cannot do."""
+    if asks_of_store(message.headers):
+        raise MalformedMessageError(
+            "dedup and delay need a store: set store.kind to 'memory' or 'sqlite'"
+        )
 
 
 def outcome_of(message: Message, error: Exception) -> Outcome:

@@ -5,7 +5,6 @@ what is due for redelivery all take room; publishers that wait are served in ord
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, Final, Protocol
@@ -13,12 +12,11 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from bus.admission import Admission
-from bus.core.backlog import NORMAL, Backlog
+from bus.capacity import Capacity
+from bus.core.backlog import NORMAL
 from bus.core.decision import Decision
 from bus.core.delivery import State
-from bus.core.errors import NoRespondersError, OverloadedError
-from bus.core.limits import PUBLISHERS_WAITING_MAX, RETRY_AFTER_S
-from bus.core.message import Message
+from bus.core.message import ORDERING_KEY, Message
 from bus.core.outcome import Outcome
 from bus.core.stats import SubjectStats
 from bus.wants import Spec
@@ -39,6 +37,9 @@ class Settler(Protocol):
     def term(self, delivery: "Delivery", reason: str) -> None:
         """Give it up."""
 
+    def postpone(self, delivery: "Delivery", delay_s: float, until_ns: int = 0) -> None:
+        """Queue it in so many seconds, or once that time has come."""
+
     def in_progress(self, delivery: "Delivery") -> None:
         """Start its lease anew."""
 
@@ -54,7 +55,10 @@ class Delivery(msgspec.Struct, gc=False, eq=False):
 
     `attempt` counts from 1; each attempt is a delivery of its own. `decision` is the
     one under which it is delivered: what let it in, or a later revision's. `bodies` is what several takers of one message have
-    decoded already; `replied` tells that an answer was sent. A handler that returns without settling has acked.
+    decoded already; `replied` tells that an answer was sent. With a store `number` and `key`
+    are the row and the entry it comes from, `token` is its fencing token, which rises with
+    every hand-over, over restarts too, and `begun` tells that a process may have died on
+    it: then each attempt is noted before it is made. A handler that returns without settling has acked.
     """
 
     message: Message
@@ -65,6 +69,16 @@ class Delivery(msgspec.Struct, gc=False, eq=False):
     state: State = State.READY
     bodies: dict[Any, Any] | None = None
     replied: bool = False
+    number: int = 0
+    key: int = 0
+    token: int = 0
+    begun: bool = False
+
+    @property
+    def consumer(self) -> str:
+        """The durable name of who takes the message: inboxes go by it."""
+        kept = self.subscription.consumer
+        return self.subscription.name if kept is None else str(kept.row.name)
 
     def ack(self) -> None:
         """Say that the message is done with; raises `AlreadySettledError`."""
@@ -87,14 +101,14 @@ class Delivery(msgspec.Struct, gc=False, eq=False):
         return await self.subscription.settler.reply(self, body)
 
 
-class Subscription(Backlog["Delivery"]):
+class Subscription(Capacity["Delivery"]):
     """One agent's interest in a pattern, with its bounded queue."""
 
     # fmt: off
     __slots__ = (
-        "_staff", "admission", "admitted", "agent", "capacity", "closed", "delayed",
-        "ended", "extra", "idle", "limit", "name", "queue", "settler", "spec", "stats",
-        "tokens", "unstaffed", "waiting", "workers",
+        "_staff", "admission", "admitted", "agent", "careful", "consumer", "delayed",
+        "ended", "idle", "queue", "settler", "spec", "stats", "tokens", "unstaffed",
+        "workers",
     )
     # fmt: on
 
@@ -105,7 +119,10 @@ class Subscription(Backlog["Delivery"]):
         stats: SubjectStats,
         staff: "Callable[[Subscription], None]",
     ) -> None:
-        super().__init__()
+        super().__init__(
+            f"{spec.agent}/{spec.pattern}" + (f"/{spec.queue}" if spec.queue else ""),
+            spec.capacity,
+        )
         self.spec = spec
         self._staff = staff
         self.settler = settler
@@ -113,30 +130,30 @@ class Subscription(Backlog["Delivery"]):
         self.agent = spec.agent
         self.queue = spec.queue
         self.tokens = spec.tokens
-        self.name = f"{spec.agent}/{spec.pattern}" + (
-            f"/{spec.queue}" if spec.queue else ""
-        )
         self.admitted = ""  # the revision that let it in
         self.admission = Admission()
-        self.capacity = spec.capacity
-        self.extra = 0  # room taken by grants and by what waits for its redelivery
+        self.careful = False  # not all that is queued may go; see `bus.turns`
         self.delayed: dict[Delivery, Any] = {}
-        self.closed = False  # takes no more
+        self.consumer: Any = None  # of the store: `bus.consumers.Consumer`
         self.ended = False  # and delivers no more
-        self.limit = spec.capacity
         self.unstaffed = True  # fewer workers than it may have
         self.workers: list[Worker] = []
         self.idle: list[asyncio.Future[None]] = []
-        self.waiting: deque[asyncio.Future[None]] = deque()
+        self.heed()
 
     async def ready(self) -> None:
         """Wait until policy has let it in; raises `DeniedError` if it does not."""
         await self.admission.first()
 
     @property
+    def away(self) -> bool:
+        """Whether it only stands for somebody who is not there."""
+        return False
+
+    @property
     def load(self) -> int:
         """Messages waiting and in flight."""
-        return self.size + len(self.delayed) + self.in_flight
+        return self.size + self.aside + len(self.delayed) + self.in_flight
 
     @property
     def in_flight(self) -> int:
@@ -145,18 +162,13 @@ class Subscription(Backlog["Delivery"]):
 
     @property
     def busy(self) -> bool:
-        """Whether anything is waiting, in flight or about to arrive."""
+        """Whether anything is waiting, in flight or about to arrive.
+
+        What is kept for a subscription that has ended waits for nobody.
+        """
+        if self.ended and self.consumer is not None:
+            return bool(self.in_flight)
         return bool(self.size or self.extra or self.waiting or self.in_flight)
-
-    @property
-    def full(self) -> bool:
-        """Whether a publisher must wait: no room, or others were here first."""
-        return self.size >= self.limit
-
-    def hold(self, rooms: int) -> None:
-        """Take room for what is not in the queue yet, or give it back."""
-        self.extra += rooms
-        self._reckon()
 
     def put(
         self, message: Message, decision: Decision, bodies: dict[Any, Any] | None = None
@@ -173,10 +185,18 @@ class Subscription(Backlog["Delivery"]):
             above[0] += 1
         else:
             self.push(delivery, message.priority)
+        if message.headers and ORDERING_KEY in message.headers:
+            self.line_up(delivery)
         if self.idle:
             self.wake()
         elif self.unstaffed:
             self._staff(self)
+
+    def take(self, delivery: Delivery) -> None:
+        """Queue a delivery that a store keeps, and wake a worker."""
+        self.push(delivery, delivery.message.priority)
+        self.line_up(delivery)
+        self.call()
 
     def arrived(self) -> None:
         """Be told, after the record, that something was put."""
@@ -184,6 +204,24 @@ class Subscription(Backlog["Delivery"]):
     def put_back(self, delivery: Delivery) -> None:
         """Queue a redelivery at the head of its priority."""
         self.push_front(delivery, delivery.message.priority)
+        self.heed()
+        self.call()
+
+    def heed(self) -> None:
+        """Be careful, if as many may be out as may be out at most."""
+        out = len(self.delayed) + self.returned + self.spec.max_in_flight
+        if out > self.spec.max_ack_pending:
+            self.careful = True
+
+    def line_up(self, delivery: Delivery) -> None:
+        """Note what a delivery must not overtake, if it has an ordering key."""
+        key = delivery.message.headers.get(ORDERING_KEY)
+        if key is not None:
+            self.enter(delivery, key, delivery.message.priority)
+            self.careful = True
+
+    def call(self) -> None:
+        """Have a worker look at the queue: one that is idle, or one more."""
         if self.idle:
             self.wake()
         elif self.unstaffed:
@@ -202,81 +240,31 @@ class Subscription(Backlog["Delivery"]):
                 self.wake()  # it was woken for something that another must take now
             raise
 
-    async def room(self, watch: Callable[[asyncio.Future[None]], None]) -> None:
-        """Wait for room and keep it: the caller must `put` or `give_up_room`.
-
-        `watch` is told of the wait, and may end it through its future.
-
-        Raises:
-            OverloadedError: too many publishers wait already, or the wait was ended.
-            NoRespondersError: the subscription was closed meanwhile.
-        """
-        if self.closed:
-            raise NoRespondersError(f"{self.name} was closed")
-        if not self.full:
-            self.hold(1)
-            return
-        if len(self.waiting) >= PUBLISHERS_WAITING_MAX:
-            raise OverloadedError(self.name, retry_after_s=RETRY_AFTER_S)
-        future = asyncio.get_running_loop().create_future()
-        watch(future)
-        self.waiting.append(future)
-        self._reckon()
-        try:
-            await future
-        except asyncio.CancelledError:
-            if future.done() and not future.cancelled() and not future.exception():
-                self.give_up_room()  # granted, but the publisher is gone
-            self.forget(future)
-            raise
-
-    def forget(self, future: asyncio.Future[None]) -> None:
-        """Take a publisher out of the queue for room."""
-        if future in self.waiting:
-            self.waiting.remove(future)
-            self._reckon()
-
     def make_room(self) -> None:
         """Give up the oldest messages of the lowest priority until there is room."""
-        while self.full and (self.size or self.delayed):
-            if self.size:
-                self.settler.evict(self.pop_oldest_of_lowest())
+        while self.full and (self.size or self.aside or self.delayed):
+            if self.size or self.aside:
+                before = self.aside
+                evicted = self.pop_oldest_of_lowest()
+                self.hold(self.aside - before)
+                self.settler.evict(evicted)
                 continue
             oldest = next(iter(self.delayed))
             self.delayed.pop(oldest).cancel()
             self.hold(-1)
             self.settler.evict(oldest)
 
-    def give_up_room(self) -> None:
-        """Return what `room` granted, to whoever waits next."""
-        self.hold(-1)
-        self.grant()
-
-    def grant(self) -> None:
-        """Hand free room to the publishers that wait, first come first served."""
-        waiting = self.waiting
-        while waiting and self.size + self.extra < self.capacity:
-            future = waiting.popleft()
-            if not future.done():
-                self.extra += 1
-                future.set_result(None)
-        self._reckon()
+    def clear(self) -> list[Delivery]:
+        """Take everything out that waits to be handed over."""
+        self.hold(-self.aside)
+        return super().clear()
 
     def close(self) -> None:
         """Turn away everybody who waits for room."""
         self.closed = True
         self.unstaffed = False
         self.admission.answered()
-        while self.waiting:
-            future = self.waiting.popleft()
-            if not future.done():
-                future.set_exception(NoRespondersError(f"{self.name} was closed"))
-        self._reckon()
-
-    def _reckon(self) -> None:
-        """Work out at which size a publisher waits: at any, if others do or it ended."""
-        stop = self.closed or self.waiting
-        self.limit = 0 if stop else self.capacity - self.extra
+        self.turn_away()
 
     def wake(self) -> None:
         """Wake one idle worker."""

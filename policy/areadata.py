@@ -26,7 +26,7 @@ Bytes = Annotated[int, Meta(ge=0, le=PAYLOAD_BYTES_MAX)]
 Depth = Annotated[int, Meta(ge=0, le=LINEAGE_DEPTH_MAX)]
 Ttl = Annotated[float, Meta(gt=0, le=TTL_S_MAX)]
 Clock = Annotated[str, Meta(pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$")]
-Wanting = Literal["subscribe", "cooldown", "release"]
+Wanting = Literal["subscribe", "cooldown", "release", "chaos"]
 
 
 class _Form(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

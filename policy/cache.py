@@ -17,10 +17,12 @@ ACTIONS: Final = (
     "request",
     "reply",
     "dead_letter",
+    "system_event",
     "connect",
     "subscribe",
     "cooldown",
     "release",
+    "chaos",
 )
 Entry = tuple[Decision, int]
 """(decision, expires_ns)."""

@@ -26,7 +26,7 @@ from bus.core.limits import (
 from bus.core.message import MESSAGE_TYPES
 from bus.core.names import check_name, check_tenant
 from bus.core.policylimits import POLICY_SLICE_BYTES
-from bus.core.subject import DEAD_PREFIX, parse_pattern
+from bus.core.subject import DEAD_PREFIX, SYSTEM_PREFIX, parse_pattern
 from bus.core.suggest import hint
 from policy import slicing, values
 from policy.forms import FormError, fit
@@ -35,6 +35,7 @@ from policy.sliced import SlicedData, parts
 
 T = TypeVar("T")
 
+_TOLD: Final = (DEAD_PREFIX, SYSTEM_PREFIX)
 _NO_OBJECT: Final = "data is an object at the top"
 
 
@@ -78,6 +79,7 @@ class Role(_Strict, frozen=True):
     subscribe: list[str] = []
     cooldown: list[str] = []
     release: list[str] = []
+    chaos: list[str] = []
     limits: Limits = Limits()
     ttl_seconds: Annotated[float, Meta(gt=0, le=TTL_S_MAX)] | UnsetType = UNSET
     redact_headers: Annotated[list[str], Meta(max_length=HEADERS_MAX)] = []
@@ -272,15 +274,15 @@ def _problems_of_role(place: str, role: Role) -> Iterator[tuple[str, str]]:
                 if kind not in MESSAGE_TYPES:
                     near = hint(kind, MESSAGE_TYPES)
                     yield f"{place}.{action}", f"unknown message type {kind!r}{near}"
-    for action in ("subscribe", "cooldown", "release"):
+    for action in ("subscribe", "cooldown", "release", "chaos"):
         for pattern in getattr(role, action):
             yield from _problems_of_pattern(f"{place}.{action}", pattern)
 
 
 def _problems_of_pattern(place: str, pattern: str) -> Iterator[tuple[str, str]]:
     yield from _wrong(place, lambda: parse_pattern(pattern))
-    dead = place.endswith(".subscribe") and pattern.startswith(DEAD_PREFIX)
-    if pattern.startswith("$") and not dead:
+    told = place.endswith(".subscribe") and pattern.startswith(_TOLD)
+    if pattern.startswith("$") and not told:
         yield place, f"{pattern!r} belongs to the bus"
 
 

@@ -6,6 +6,8 @@ repr. Errors name the key's id; none keeps a fault of the parser as its context.
 
 import os
 import re
+import tempfile
+from pathlib import Path
 from typing import Any, Final
 
 from bus.core.document import DocumentError, parse_toml
@@ -41,6 +43,43 @@ def parse_keys(text: str) -> KeyRing:
 def generate() -> KeyRing:
     """Make a ring of one random key: what it stamps, only this process can check."""
     return KeyRing({1: os.urandom(KEY_BYTES_MIN)}, active=1)
+
+
+def beside(store: Path) -> Path:
+    """Return `<store>-keys`, which is made with the store if neither is there.
+
+    Raises:
+        KeyRingError: the store is there and its keys are not, or they cannot be made.
+    """
+    file = store.with_name(f"{store.name}-keys")
+    try:
+        if not file.exists():
+            if store.exists():
+                raise KeyRingError(
+                    f"{file} is missing: what {store} holds can be checked only under "
+                    "the keys it was stamped with; put the file back, or name the keys "
+                    "in stamp.keys_file"
+                )
+            write_new(file)
+    except OSError as error:
+        raise KeyRingError(f"stamp keys {file}: {error.strerror}") from error
+    return file
+
+
+def write_new(file: Path) -> None:
+    """Write a document with one new key, readable by its owner only.
+
+    Raises:
+        FileExistsError: something is there; it is left alone.
+        OSError: it cannot be written.
+    """
+    text = f'active = 1\n\n[keys]\n1 = "{os.urandom(KEY_BYTES_MIN).hex()}"\n'
+    # Whole or not there: who is killed in between leaves no half of a document behind.
+    with tempfile.NamedTemporaryFile("w", dir=file.parent, prefix=".keys-") as beside:
+        beside.write(text)
+        beside.flush()
+        os.fsync(beside.fileno())
+        os.link(beside.name, file)
 
 
 def _read(text: str) -> tuple[dict[str, Any] | None, int]:

@@ -23,7 +23,7 @@ from policy.obligations import decision
 from policy.pacing import Steps, exhaust
 
 ENTRY: Final = "data.assent.authz.decision"
-_ACCESS: Final = ("connect", "subscribe", "cooldown", "release")
+_ACCESS: Final = ("connect", "subscribe", "cooldown", "release", "chaos")
 
 
 class Policy(msgspec.Struct, frozen=True):
@@ -103,7 +103,11 @@ def _samples(agents: Mapping[str, Principal]) -> Iterator[dict[str, Any]]:
 
 def sample_message(tenant: str, action: str) -> dict[str, Any]:
     """Return the message part of a sample question: every field of the input."""
-    subjects = {"reply": "$INBOX.sample", "dead_letter": "$DEAD.sample"}
+    subjects = {
+        "reply": "$INBOX.sample",
+        "dead_letter": "$DEAD.sample",
+        "system_event": "$SYS.sample",
+    }
     return {
         "id": "0" * 32,
         "subject": subjects.get(action, "sample.subject"),

@@ -10,11 +10,21 @@ import shutil
 import pytest
 
 
-def require(program: str) -> str:
-    """Return the path of `program`, or end the test: skipped, or failed in CI."""
+def require(program: str, *folders: str) -> str:
+    """Return the path of `program`, or end the test: skipped, or failed in CI.
+
+    It may also stand in `folders`, where a system keeps what is in nobody's PATH.
+    """
     path = shutil.which(program)
+    if path is None and folders:
+        path = shutil.which(program, path=os.pathsep.join(folders))
     if path is not None:
         return path
     if os.environ.get("ASSENT_REQUIRE_PARTS") == "1":
         pytest.fail(f"{program} is not in PATH, and this run may skip nothing")
     pytest.skip(f"{program} is not in PATH")
+
+
+def depth(usual: int, deep: int) -> int:
+    """Return how much a test that breaks things does: `deep` with ASSENT_DEEP=1."""
+    return deep if os.environ.get("ASSENT_DEEP") == "1" else usual

@@ -70,6 +70,8 @@ class _SnapshotCollector(Collector):
         yield from _flow(snapshot)
         yield from _decisions(snapshot)
         yield from _recording(snapshot)
+        yield from _keeping(snapshot)
+        yield from _health(snapshot)
         yield _latency(snapshot)
 
 
@@ -179,6 +181,56 @@ def _recording(snapshot: Snapshot) -> Iterator[Metric]:
         "Audit records taken and not yet written.",
         audit.pending,
     )
+
+
+def _keeping(snapshot: Snapshot) -> Iterator[Metric]:
+    store = snapshot.store
+    if store is None:
+        return
+    yield _counter("assent_store_commits", "Transactions committed.", store.commits)
+    yield _counter("assent_store_changes", "Changes committed.", store.changes)
+    yield _counter("assent_store_messages", "Messages kept.", store.appended)
+    yield _counter("assent_store_failures", "Submissions not kept.", store.failed)
+    yield _counter(
+        "assent_store_reopened", "Times the store was opened anew.", store.reopened
+    )
+    yield _gauge(
+        "assent_store_pending_changes", "Changes not committed yet.", store.pending
+    )
+    yield _gauge("assent_store_bytes", "Bytes of the messages kept.", store.bytes)
+    yield _gauge("assent_store_letters", "Dead letters in the store.", store.letters)
+    yield _counter(
+        "assent_store_letters_evicted",
+        "Dead letters of the store that gave way to newer ones.",
+        store.letters_evicted,
+    )
+    yield _gauge("assent_consumers", "Durable consumers.", snapshot.consumers)
+    yield _gauge(
+        "assent_consumer_lag_messages",
+        "Deliveries that durable consumers have not settled.",
+        snapshot.lag,
+    )
+
+
+def _health(snapshot: Snapshot) -> Iterator[Metric]:
+    yield GaugeMetricFamily(
+        "assent_health_score",
+        "Closed breakers and half of the half-open ones, as a share of all.",
+        value=snapshot.health_score,
+    )
+    yield _counter(
+        "assent_system_events_dropped",
+        "Events of the bus's own that were not published: too many waited.",
+        snapshot.events_dropped,
+    )
+    family = GaugeMetricFamily(
+        "assent_component_state",
+        "Supervised components: 1 for the state of recovery and breaker each is in.",
+        labels=["component", "state", "breaker"],
+    )
+    for component in snapshot.components:
+        family.add_metric([component.name, component.state, component.breaker], 1)
+    yield family
 
 
 def _latency(snapshot: Snapshot) -> Metric:

@@ -20,7 +20,6 @@ from bus.core.errors import AuditBrokenError, ConfigurationError
 from bus.core.limits import AUDIT_TAIL_MAX
 
 _COUNT: Final = 20
-_MS: Final = 1_000_000
 _NO_HEAD: Final = (
     "no head was checked, so records cut off at the end would not be missed; "
     "name the head with --head, or pass --no-head to do without"
@@ -99,6 +98,7 @@ def tail(
 ) -> None:
     """Show the last records, oldest first, without checking them."""
     from bus.adapters import audit  # noqa: PLC0415 - see bus.cli
+    from bus.cli.times import utc  # noqa: PLC0415 - see bus.cli
 
     path, _ = _places(file, None, config, flags)
     entries = audit.tail(path, count)
@@ -109,7 +109,7 @@ def tail(
             columns,
             [
                 (
-                    _utc(e.time_ns),
+                    utc(e.time_ns),
                     e.event,
                     e.tenant,
                     e.agent,
@@ -135,15 +135,3 @@ def _places(
     if settings.file is None:
         raise ConfigurationError("no audit file: name one, or set audit.file")
     return settings.file, Path(head) if head is not None else settings.head_file
-
-
-def _utc(time_ns: int) -> str:
-    from datetime import UTC, datetime, timedelta  # noqa: PLC0415 - see bus.cli
-
-    try:
-        time = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(
-            microseconds=time_ns // 1000
-        )
-    except OverflowError:
-        return f"{time_ns} ns"
-    return time.strftime("%Y-%m-%d %H:%M:%S.") + f"{time_ns // _MS % 1000:03d}"

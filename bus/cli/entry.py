@@ -7,7 +7,23 @@ from typing import Annotated, Final
 
 import typer
 
-from bus.cli import audit, bench, bundle, config, demo, doctor, policy, replay, up
+from bus.cli import (
+    audit,
+    bench,
+    bundle,
+    chaos,
+    config,
+    demo,
+    doctor,
+    keys,
+    policy,
+    recovery,
+    replay,
+    simulate,
+    store,
+    top,
+    up,
+)
 from bus.cli.output import (
     FAULT,
     INTERRUPTED,
@@ -21,6 +37,9 @@ from bus.core.errors import BusError
 
 COMMANDS: Final[tuple[Callable[[typer.Typer], None], ...]] = (
     up.register,
+    top.register,
+    recovery.register,
+    chaos.register,
     demo.register,
     replay.register,
     policy.register,
@@ -28,6 +47,9 @@ COMMANDS: Final[tuple[Callable[[typer.Typer], None], ...]] = (
     config.register,
     audit.register,
     bench.register,
+    simulate.register,
+    store.register,
+    keys.register,
     doctor.register,
 )
 """In the order of the help. A module adds its commands to the application it is given."""

@@ -1,7 +1,7 @@
 """The work of `assent up`.
 
-Rule: the endpoint is there before the bus and after it, so that whoever asks learns
-that it is starting or draining; it says ready only in between.
+Rule: the endpoint and the control channel are there before the bus and after it, so
+that whoever asks learns that it is starting or draining; it says ready only in between.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from bus.adapters import control
 from bus.adapters.http.server import Check, Render, serve
 from bus.adapters.metrics import Metrics
 from bus.app import Bus
@@ -30,6 +31,7 @@ class Up(msgspec.Struct, frozen=True):
     revision: str
     constitution: str
     audit: str
+    control: str | None = None
 
 
 def run(settings: Settings, announce: Callable[[Up], None]) -> None:
@@ -50,7 +52,8 @@ def announce(up: Up, *, as_json: bool) -> None:
         up,
         lambda: say(
             f"up: {up.url}/readyz and /metrics, policy {up.revision}, "
-            f"constitution {up.constitution}, audit {up.audit}; Ctrl-C stops it"
+            f"constitution {up.constitution}, audit {up.audit}, "
+            f"control {up.control or 'off'}; Ctrl-C stops it"
         ),
         as_json=as_json,
     )
@@ -65,15 +68,18 @@ def url_of(host: str, port: int) -> str:
 async def _serve(bus: Bus, render: Render, announce: Callable[[Up], None]) -> None:
     """Serve until told to stop; cancelling it stops the bus like a signal."""
     host, file = bus.settings.http.host, bus.settings.audit.file
+    socket = bus.settings.control.socket
     with _stop_signals() as told:
         endpoint = serve(_checks(bus), render, host, bus.settings.http.port)
-        async with endpoint as port, bus:
+        orders = control.serve(socket, bus.commands())
+        async with endpoint as port, orders, bus:
             announce(
                 Up(
                     url=url_of(host, port),
                     revision=bus.revision,
                     constitution=bus.constitution,
                     audit=str(file) if file is not None else "in memory",
+                    control=str(socket) if socket is not None else None,
                 )
             )
             await told.wait()

@@ -16,6 +16,13 @@ from bus.config.governing import (
     OpaSettings,
     PolicySettings,
 )
+from bus.config.keeping import StoreSettings, StreamSettings
+from bus.config.operating import (
+    ChaosSettings,
+    ControlSettings,
+    ProcessSettings,
+    RecoverySettings,
+)
 from bus.config.sections import Name, Secret, Section, Wait
 from bus.core import subject as grammar
 from bus.core.limits import (
@@ -31,6 +38,8 @@ from bus.core.limits import (
     SETTING_WAIT_S_MAX,
     TEMPLATES_MAX,
 )
+from bus.core.recoverylimits import PROCESSES_MAX
+from bus.core.storelimits import STREAMS_MAX
 
 Subjects = Annotated[
     tuple[str, ...], msgspec.Meta(min_length=1, max_length=CONFIG_STAGES_MAX)
@@ -126,8 +135,20 @@ class Settings(Section, frozen=True):
     audit: AuditSettings = AuditSettings()
     metering: MeteringSettings = MeteringSettings()
     http: HttpSettings = HttpSettings()
+    store: StoreSettings = StoreSettings()
+    control: ControlSettings = ControlSettings()
+    chaos: ChaosSettings = ChaosSettings()
     stages: Choices = ()
     strategies: Choices = ()
+    streams: Annotated[
+        tuple[StreamSettings, ...], msgspec.Meta(max_length=STREAMS_MAX)
+    ] = ()
+    processes: Annotated[
+        tuple[ProcessSettings, ...], msgspec.Meta(max_length=PROCESSES_MAX)
+    ] = ()
+    recovery: Annotated[
+        tuple[RecoverySettings, ...], msgspec.Meta(max_length=PROCESSES_MAX)
+    ] = ()
     bundle_keys: Annotated[
         tuple[BundleKeySettings, ...], msgspec.Meta(max_length=KEYS_MAX)
     ] = ()

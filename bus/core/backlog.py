@@ -4,9 +4,11 @@ Rule: an item is overtaken by at most OVERTAKES_MAX later items of higher priori
 Each priority counts what was ever queued above it. That count less what still waits
 there is what left from above; once it exceeds an item's mark (the count when it came)
 by the bound, its turn has come. So the oldest of each level decides, with no scan.
+What was put back is at the head of its priority, and is counted there: `returned`.
 """
 
 from collections import deque
+from itertools import islice
 from typing import Final, Generic, Protocol, TypeVar
 
 from bus.core.limits import OVERTAKES_MAX
@@ -28,6 +30,7 @@ class Backlog(Generic[T]):
     """Four deques, one per priority. Its owner keeps the bound on `size`."""
 
     __slots__ = (
+        "_back",
         "_critical",
         "_high",
         "_levels",
@@ -36,6 +39,7 @@ class Backlog(Generic[T]):
         "_other",
         "_overtakes_max",
         "_queued_above",
+        "returned",
         "size",
     )
 
@@ -44,10 +48,12 @@ class Backlog(Generic[T]):
         self._normal: deque[T] = deque()
         self._high: deque[T] = deque()
         self._critical: deque[T] = deque()
-        self._other = 0  # items that wait at any priority but normal
+        self._other = 0  # items at any priority but normal, and those put back
         self._levels = (self._low, self._normal, self._high, self._critical)
         self._queued_above = [0, 0, 0, 0]
         self._overtakes_max = overtakes_max
+        self._back = [0, 0, 0, 0]  # items put back, at the head of each level
+        self.returned = 0  # their sum
         self.size = 0
 
     def push(self, item: T, priority: int) -> None:
@@ -76,10 +82,28 @@ class Backlog(Generic[T]):
         if level and level[0].turn < item.turn:
             item.turn = level[0].turn
         level.appendleft(item)
+        self._back[priority] += 1
+        self.returned += 1
         self.size += 1
-        self._other += priority != NORMAL
+        self._other += 1 + (priority != NORMAL)
         for below in range(priority):
             self._queued_above[below] += 1
+
+    def push_next(self, item: T, priority: int) -> None:
+        """Queue an item again, before all of its priority but those that were put back.
+
+        It was taken and not handed out. What it has passed since it came was counted
+        then, so it is not counted as queued once more. No turn is later than one behind
+        it, so those ahead take over an earlier one.
+        """
+        level, back = self._levels[priority], self._back[priority]
+        if len(level) > back and level[back].turn < item.turn:
+            item.turn = level[back].turn
+        for ahead in islice(level, back):
+            ahead.turn = min(ahead.turn, item.turn)
+        level.insert(back, item)
+        self.size += 1
+        self._other += priority != NORMAL
 
     def pop(self) -> T:
         """Take the next item; `IndexError` if there is none."""
@@ -88,6 +112,13 @@ class Backlog(Generic[T]):
             self.size -= 1
             return item
         return self._take(self._next_level())
+
+    def pop_returned(self) -> T:
+        """Take what was put back, of the highest priority; `IndexError` if nothing was."""
+        if not self.returned:
+            raise IndexError("nothing was put back")
+        highest = max(p for p, back in enumerate(self._back) if back)
+        return self._take(self._levels[highest])
 
     def pop_oldest_of_lowest(self) -> T:
         """Take the head of the lowest priority present: what `drop_oldest` gives up.
@@ -101,14 +132,25 @@ class Backlog(Generic[T]):
         items = [item for level in reversed(self._levels) for item in level]
         for level in self._levels:
             level.clear()
-        self.size = self._other = 0
+        self.size = self._other = self.returned = 0
+        self._back = [0, 0, 0, 0]
         return items
 
     def _take(self, level: deque[T]) -> T:
         item = level.popleft()
         self.size -= 1
         self._other -= level is not self._normal
+        if self.returned:
+            self._take_back(level)
         return item
+
+    def _take_back(self, level: deque[T]) -> None:
+        """Count out what was put back, if it was the head of `level`."""
+        priority = next(p for p, known in enumerate(self._levels) if known is level)
+        if self._back[priority]:
+            self._back[priority] -= 1
+            self.returned -= 1
+            self._other -= 1
 
     def _next_level(self) -> deque[T]:
         """Return the lowest level whose oldest item is due, else the highest."""

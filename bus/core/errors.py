@@ -10,19 +10,18 @@ BusError
 ├── DeniedError                 the peer: policy said no
 ├── HeldError                   nobody yet: it waits to be released
 ├── UnavailableError            later: a dependency or a consumer did not answer
-│   ├── OverloadedError         ├── NoRespondersError
-│   ├── RequestTimeoutError     ├── AuditStalledError
-│   ├── PolicyUnavailableError  ├── ProcessingError
-│   └── RemoteFaultError
+│   ├── OverloadedError         ├── NoRespondersError   ├── RequestTimeoutError
+│   ├── AuditStalledError       ├── ProcessingError     ├── PolicyUnavailableError
+│   ├── StoreUnavailableError   └── RemoteFaultError
 ├── DroppedError                a processing stage ended the message on purpose
 ├── UsageError                  the host program: the call cannot be right
-│   ├── BusNotStartedError      ├── BusAlreadyStartedError
-│   ├── UnknownAgentError       ├── HandlerError
-│   ├── AlreadySettledError     └── NotHeldError
+│   ├── BusNotStartedError      ├── BusAlreadyStartedError  ├── UnknownAgentError
+│   ├── AlreadySettledError     ├── NotHeldError            └── HandlerError
 ├── ConfigurationError          the operator: settings that cannot be honoured
 │   ├── ConstitutionError       ├── KeyRingError
 │   └── PolicyLoadError
 ├── AuditBrokenError            the record was changed
+├── StoreBrokenError            what was kept was changed, cut short or is not ours
 └── IllegalTransitionError      us: an event that the table does not allow
 """
 
@@ -187,6 +186,12 @@ class RemoteFaultError(UnavailableError):
     code = "remote_fault"
 
 
+class StoreUnavailableError(UnavailableError):
+    """The store cannot keep anything now, so nothing was let in; the text says why."""
+
+    code = "store_unavailable"
+
+
 class AuditStalledError(UnavailableError):
     """The audit record cannot be written, so nothing may happen unrecorded."""
 
@@ -281,6 +286,12 @@ class AuditBrokenError(BusError):
         super().__init__(f"line {line}: {reason}")
         self.reason = reason
         self.line = line
+
+
+class StoreBrokenError(BusError):
+    """What a store holds is not what was kept. Nothing of it is delivered."""
+
+    code = "store_broken"
 
 
 class IllegalTransitionError(BusError):

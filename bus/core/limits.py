@@ -13,6 +13,7 @@ HEADERS_MAX: Final = 32
 HEADER_BYTES_MAX: Final = 4096
 NAME_BYTES_MAX: Final = 128
 CLAIM_BYTES_MAX: Final = 128  # correlation, causation
+ORDERING_KEY_BYTES_MAX: Final = 128
 LINEAGE_DEPTH_MAX: Final = 64
 TTL_S_MAX: Final = 30 * 24 * 3600.0
 
@@ -30,6 +31,7 @@ IN_FLIGHT_MAX: Final = 1_024
 PUBLISHERS_WAITING_MAX: Final = 10_000  # past it: Failed(overloaded)
 OVERTAKES_MAX: Final = 256  # higher-priority messages that may pass a waiting one
 PUBLISHES_PER_TURN: Final = 256  # of publish_many, likewise
+PUBLISHES_UNDER_WAY_MAX: Final = 2_048  # of publish_many, on their way to a store
 DELIVERIES_PER_TURN: Final = 128  # then the worker lets the loop breathe
 
 # Delivery.
@@ -42,6 +44,9 @@ ACK_WAIT_S_MIN: Final = 0.001
 LEASE_CHECK_S: Final = 0.25
 ACK_WAIT_S_MAX: Final = 24 * 3600.0
 NAK_DELAY_S_MAX: Final = 24 * 3600.0
+BACKOFF_STEPS_MAX: Final = 100  # waits that a subscription may list
+MAX_ACK_PENDING: Final = 1_000  # out and not settled; past it nothing new goes out
+MAX_ACK_PENDING_ALLOWED: Final = 100_000
 DEAD_LETTER_BYTES_MAX: Final = 64 << 20  # of bodies kept, likewise
 DEAD_LETTERS_KEPT_MAX: Final = 10_000  # the oldest is evicted and counted
 ERROR_CHARS_MAX: Final = 500
@@ -192,6 +197,10 @@ SURVEY_SYNTAX_BYTES_MAX: Final = 1 << 20  # of larger Python no functions are co
 SURVEY_LIST_S: Final = 20.0  # for git to list the files, then the folders are walked
 SURVEY_S_MAX: Final = 3600.0
 SURVEY_REPORT_S: Final = 300.0  # for a round to be complete, then the survey has failed
+
+# The simulation.
+SIMULATE_SEEDS_MAX: Final = 10_000_000
+SIMULATE_PROCESSES_MAX: Final = 256
 
 # Recordings, as `assent replay` reads them. Past any of these they are refused.
 REPLAY_LINE_BYTES_MAX: Final = 4 << 20

@@ -31,6 +31,8 @@ RESPONSE: Final = "response"
 MSGPACK: Final = "application/msgpack"
 JSON: Final = "application/json"
 OCTETS: Final = "application/octet-stream"
+ORDERING_KEY: Final = "assent-ordering-key"
+"""The header with the key whose messages go one at a time; see `bus.core.ordering`."""
 
 
 class Priority(enum.IntEnum):

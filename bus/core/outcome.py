@@ -24,11 +24,15 @@ class Receipt(msgspec.Struct, frozen=True):
 
 
 class Accepted(msgspec.Struct, frozen=True, gc=False):
-    """Kept, and will be delivered at least once to each of `deliveries` takers."""
+    """Kept, and will be delivered at least once to each of `deliveries` takers.
+
+    `duplicate` tells that a message of this name was kept before, and is the one named.
+    """
 
     id: bytes
     decision: Decision
     deliveries: int
+    duplicate: bool = False
 
     @property
     def receipt(self) -> Receipt:

@@ -121,6 +121,29 @@ class KeyRing:
         if not same(key_id + state.digest(), stamp):
             raise StampMismatchError(f"{_name(message)} was changed after stamping")
 
+    def sign(self, data: bytes) -> bytes:
+        """Return a stamp over bytes of the bus's own, under the active key."""
+        state = self.fresh()
+        state.update(data)
+        stamp: bytes = self.prefix + state.digest()
+        return stamp
+
+    def signed(self, data: bytes, stamp: bytes) -> bool:
+        """Tell whether `sign` made a stamp over just these bytes.
+
+        Raises:
+            UnknownKeyError: made under a key that is not in the ring.
+        """
+        key_id = stamp[:_ID_BYTES]
+        fresh = self._states.get(key_id)
+        if fresh is None:
+            raise UnknownKeyError(
+                f"stamp key {int.from_bytes(key_id, 'big')} is not in the ring"
+            )
+        state = fresh()
+        state.update(data)
+        return same(key_id + state.digest(), stamp)
+
 
 def _check_key(key_id: int, key: bytes) -> None:
     """Raise `KeyRingError` without a word of the key, or of an id that may be one."""

@@ -60,11 +60,35 @@ class AuditStats(msgspec.Struct, kw_only=True):
     pending: int = 0
 
 
+class StoreStats(msgspec.Struct, kw_only=True):
+    """The message store since its opening; `pending` are changes not yet committed."""
+
+    commits: int = 0
+    changes: int = 0
+    appended: int = 0
+    failed: int = 0
+    pending: int = 0
+    reopened: int = 0
+    bytes: int = 0
+    letters: int = 0
+    letters_evicted: int = 0
+
+
+class ComponentStats(msgspec.Struct, kw_only=True):
+    """A supervised component: the states of its recovery and of its breaker."""
+
+    name: str
+    state: str
+    breaker: str
+
+
 class Snapshot(msgspec.Struct, kw_only=True):
     """Everything counted, at one moment.
 
     `latency_log2_ns[k]` counts deliveries that took from 2^(k-1) up to 2^k ns from
-    publish to the end of the handler; `latency_sum_ns` is their sum.
+    publish to the end of the handler; `latency_sum_ns` is their sum. `store` is None
+    where messages are handed straight to queues; `lag` is what all durable consumers have
+    not settled.
     """
 
     subjects: list[SubjectStats]
@@ -80,5 +104,11 @@ class Snapshot(msgspec.Struct, kw_only=True):
     dead_letters: int = 0
     dead_letters_evicted: int = 0
     dead_letters_unpublished: int = 0
+    events_dropped: int = 0
     latency_log2_ns: list[int] = []
     latency_sum_ns: int = 0
+    store: StoreStats | None = None
+    consumers: int = 0
+    lag: int = 0
+    health_score: float = 1.0
+    components: list[ComponentStats] = []

@@ -14,6 +14,7 @@ ANY: Final = "*"
 TAIL: Final = ">"
 DEAD_PREFIX: Final = "$DEAD."
 INBOX_PREFIX: Final = "$INBOX."
+SYSTEM_PREFIX: Final = "$SYS."
 
 _TOKEN: Final = re.compile(r"[!-)+,\-/-=?-~]+")
 

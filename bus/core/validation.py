@@ -3,8 +3,14 @@
 from typing import Final
 
 from bus.core.errors import LimitExceededError, MalformedMessageError
-from bus.core.limits import CLAIM_BYTES_MAX, HEADER_BYTES_MAX, HEADERS_MAX, TTL_S_MAX
-from bus.core.message import MESSAGE_TYPES, Priority
+from bus.core.limits import (
+    CLAIM_BYTES_MAX,
+    HEADER_BYTES_MAX,
+    HEADERS_MAX,
+    ORDERING_KEY_BYTES_MAX,
+    TTL_S_MAX,
+)
+from bus.core.message import MESSAGE_TYPES, ORDERING_KEY, Priority
 
 _NS: Final = 1_000_000_000
 _BAD: Final = frozenset(" :")
@@ -48,8 +54,30 @@ def check_headers(headers: object) -> None:
         if not value.isprintable():
             raise MalformedMessageError(f"header {name!r}: control characters")
         size += len(name) + len(value.encode("utf-8", "surrogatepass"))
+    _check_together(headers, size)
+
+
+def _check_together(headers: dict[str, str], size: int) -> None:
     if size > HEADER_BYTES_MAX:
         raise LimitExceededError("header bytes", actual=size, allowed=HEADER_BYTES_MAX)
+    if ORDERING_KEY in headers:
+        check_ordering_key(headers[ORDERING_KEY])
+
+
+def check_ordering_key(key: object) -> None:
+    """Raise unless an ordering key is short printable text.
+
+    Raises:
+        MalformedMessageError: not text, empty, or with control characters.
+        LimitExceededError: longer than any key may be.
+    """
+    if type(key) is not str or not key or not key.isprintable():
+        raise MalformedMessageError(f"ordering key {key!r}: printable text")
+    size = len(key.encode())
+    if size > ORDERING_KEY_BYTES_MAX:
+        raise LimitExceededError(
+            "ordering key bytes", actual=size, allowed=ORDERING_KEY_BYTES_MAX
+        )
 
 
 def check_claim(kind: str, claim: object) -> None:

@@ -44,6 +44,10 @@ class Logged:
         """Return the counts since the start."""
         return self._log.stats()
 
+    async def flush(self) -> None:
+        """Wait until all decisions so far are written; raise `DecisionLogStalledError`."""
+        await self._log.flush()
+
     def health(self) -> tuple[bool, str]:
         """Tell whether decisions are written, and a word on it."""
         return self._log.health()

@@ -1,11 +1,14 @@
-"""Competing: exactly one taker over all subscriptions that match, in turn."""
+"""Competing: exactly one taker over all subscriptions that match, in turn.
+
+Rule: a message with an ordering key goes to whoever has one of that key.
+"""
 
 from collections.abc import Sequence
 from typing import ClassVar, Final
 
-from bus.core.message import Message
+from bus.core.message import ORDERING_KEY, Message
 from bus.ports import Candidate
-from processors.strategies.groups import NoOptions, Rounds
+from processors.strategies.groups import NoOptions, Rounds, holder
 
 
 class Competing:
@@ -25,10 +28,13 @@ class Competing:
 
     def plan(
         self,
-        message: Message,  # noqa: ARG002 - the port's signature
+        message: Message,
         candidates: Sequence[Candidate],
     ) -> Sequence[Candidate]:
         """Return the one whose turn it is, or none of none."""
         if len(candidates) <= 1:
             return candidates
+        key = message.headers.get(ORDERING_KEY)
+        if key is not None:
+            return (holder(candidates, key),)
         return (candidates[self._rounds.next(candidates)],)

@@ -1,11 +1,13 @@
 """Queue groups and whose turn it is in them.
 
 Rule: a queue group is the matching subscriptions of one tenant with one queue name;
-a subscription without a queue stands for itself.
+a subscription without a queue stands for itself. A message with an ordering key goes to
+the member that has one of that key, whatever the strategy.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import count
 from typing import ClassVar
 
@@ -13,8 +15,9 @@ import msgspec
 from cachetools import LRUCache
 
 from bus.core.limits import ROUNDS_MAX
-from bus.core.message import Message
+from bus.core.message import ORDERING_KEY, Message
 from bus.ports import Candidate
+from processors.strategies.rendezvous import chosen
 
 Choose = Callable[[Sequence[Candidate]], Candidate]
 
@@ -65,11 +68,11 @@ class PerGroup(ABC):
 
     def plan(
         self,
-        message: Message,  # noqa: ARG002 - the port's signature
+        message: Message,
         candidates: Sequence[Candidate],
     ) -> Sequence[Candidate]:
         """Return every plain subscription and one member of each group."""
-        return one_per_group(candidates, self._choose)
+        return one_per_group(message, candidates, self._choose)
 
     @abstractmethod
     def _choose(self, members: Sequence[Candidate]) -> Candidate:
@@ -82,10 +85,30 @@ def all_alone(candidates: Sequence[Candidate]) -> bool:
     return len(queues) == len(set(queues))
 
 
+def holder(members: Sequence[Candidate], key: str) -> Candidate:
+    """Return the member that an ordering key goes to.
+
+    It is the one that has a message of the key, for as long as it does. Where nobody has
+    one it does not depend on whose turn it is: publishers that wait for room with the
+    same members have the same one in mind.
+    """
+    for member in members:
+        if member.holds(key):
+            return member
+    return chosen(members, key.encode())
+
+
 def one_per_group(
-    candidates: Sequence[Candidate], choose: Choose
+    message: Message, candidates: Sequence[Candidate], choose: Choose
 ) -> Sequence[Candidate]:
-    """Return every plain subscription and one member of each queue group."""
+    """Return every plain subscription and one member of each queue group.
+
+    `choose` is asked about messages without an ordering key.
+    """
+    if message.headers:
+        key = message.headers.get(ORDERING_KEY)
+        if key is not None:
+            choose = partial(holder, key=key)
     plain: list[Candidate] = []
     groups: dict[str, list[Candidate]] = {}
     for candidate in candidates:

@@ -1,12 +1,10 @@
 """Sticky: like direct, but messages with one key go to one member of a queue group.
 
-Rule: rendezvous hashing (Thaler and Ravishankar, 1998). The member with the highest
-BLAKE2b of member and key takes it, so a member that joins or leaves moves only the
-keys it takes or had, and there is nothing to remember.
+Rule: there is nothing to remember, see `rendezvous`. What has an ordering key goes by
+that: its order is a promise of the bus.
 """
 
 from collections.abc import Sequence
-from hashlib import blake2b
 from typing import ClassVar, Final
 
 import msgspec
@@ -15,9 +13,7 @@ from bus.core.errors import ConfigurationError
 from bus.core.message import Message
 from bus.ports import Candidate
 from processors.strategies.groups import all_alone, one_per_group
-
-_LENGTH_BYTES: Final = 4
-_WEIGHT_BYTES: Final = 8
+from processors.strategies.rendezvous import chosen
 
 
 class StickyOptions(
@@ -53,10 +49,7 @@ class Sticky:
     ) -> Sequence[Candidate]:
         """Return every plain subscription and each group's member for the key."""
         key = self._key_of(message)
-        return one_per_group(
-            candidates,
-            lambda members: max(members, key=lambda member: weight(member.name, key)),
-        )
+        return one_per_group(message, candidates, lambda members: chosen(members, key))
 
     def _key_of(self, message: Message) -> bytes:
         found = None
@@ -65,11 +58,3 @@ class Sticky:
         if found is None:
             found = message.correlation
         return (found if found is not None else message.sender).encode()
-
-
-def weight(member: str, key: bytes) -> tuple[bytes, str]:
-    """Return what `member` bids for `key`; no two members bid the same."""
-    name = member.encode()
-    # The length in front keeps apart what would read the same run together.
-    framed = len(name).to_bytes(_LENGTH_BYTES, "big") + name + key
-    return blake2b(framed, digest_size=_WEIGHT_BYTES).digest(), member

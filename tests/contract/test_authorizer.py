@@ -193,6 +193,7 @@ async def test_all_engines_answer_alike() -> None:
         Access("subscribe", "worker", "acme", "tasks.>"),
         Access("cooldown", "planner", "acme", "tasks.>"),
         Access("release", "planner", "acme", "tasks.a"),
+        Access("chaos", "planner", "acme", "policy.latency"),
     ]
     found: dict[str, list[Any]] = {}
     for name, ready in ENGINES.items():

@@ -13,7 +13,6 @@ import msgspec
 import pytest
 
 from bus.adapters.audit import MemoryAudit
-from bus.adapters.stores.memory import MemoryStore
 from bus.adapters.usage import MemoryUsage
 from bus.client import BaseBus
 from bus.composing import limiter
@@ -104,9 +103,9 @@ class PartsBus(BaseBus):
         self.audit = parts.pop("audit", None) or ListAudit()
         now_ns = self.clock.now_ns
         given: dict[str, Any] = {
-            "authorizer": _authorizer(policy_data, now_ns, keeping),
+            "authorizer": parts.get("authorizer")
+            or _authorizer(policy_data, now_ns, keeping),
             "validator": validator(),
-            "store": MemoryStore(),
             "meter": UsageMeter([MemoryUsage()], self.clock),
             "audit": self.audit,
             "clock": self.clock,

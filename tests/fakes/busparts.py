@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from bus.adapters.stores.memory import MemoryStore
 from bus.core.decision import Decision, Principal
 from bus.core.errors import AuditStalledError
 from bus.core.message import Message
 from bus.core.stats import AuditStats, DecisionStats
-from bus.ports import Access, Action, AuditRecord, Candidate, Taker
+from bus.handing import Hand, hand_over
+from bus.ports import Access, Action, AuditRecord, Candidate
+from bus.subscription import Subscription
 
 
 class ListAudit:
@@ -144,16 +145,13 @@ class Policy:
         return given
 
 
-class TappedStore:
-    """A store that shows each message to `tap` first, which may change or raise."""
+def tapped(tap: Callable[[Message, Decision], None]) -> Hand:
+    """Return what hands messages over once `tap` has seen, changed or refused each."""
 
-    def __init__(self, tap: Callable[[Message, Decision], None]) -> None:
-        self._tap = tap
-        self._store = MemoryStore()
-
-    def append(
-        self, message: Message, decision: Decision, plan: Sequence[Taker]
+    def hand(
+        message: Message, decision: Decision, takers: Sequence[Subscription]
     ) -> None:
-        """Keep what the tap has let through."""
-        self._tap(message, decision)
-        self._store.append(message, decision, plan)
+        tap(message, decision)
+        hand_over(message, decision, takers)
+
+    return hand

@@ -14,6 +14,11 @@ class Taker(msgspec.Struct, frozen=True):
     agent: str = "worker"
     queue: str = ""
     load: int = 0
+    keys: frozenset[str] = frozenset()
+
+    def holds(self, key: str) -> bool:
+        """Tell whether the key is one of `keys`."""
+        return key in self.keys
 
 
 def message(**fields: Any) -> Message:

@@ -22,7 +22,7 @@ from bus.core.limits import (
 from bus.core.message import MESSAGE_TYPES, Message
 from bus.subscription import Delivery
 from tests.fakes.buses import Background, PartsBus, totals
-from tests.fakes.busparts import TappedStore
+from tests.fakes.busparts import tapped
 
 OUTCOMES = (Accepted, Denied, Dropped, Rejected, Failed)
 FEW = settings(
@@ -63,8 +63,8 @@ def with_bus(
     kept: list[Message] = []
 
     async def run() -> None:
-        store = TappedStore(lambda message, _: kept.append(message))
-        async with PartsBus(store=store) as bus:
+        hand = tapped(lambda message, _: kept.append(message))
+        async with PartsBus(hand=hand) as bus:
             bus.agent("worker").subscribe(">", _take)
             await drive(bus, kept)
             await bus.settle()

@@ -11,7 +11,7 @@ from bus import Accepted, Failed, Message, Outcome
 from bus.core.outcome import Rejected
 from bus.subscription import Delivery
 from tests.fakes.buses import Inbox, PartsBus, data, tamper, totals
-from tests.fakes.busparts import Stage, TappedStore
+from tests.fakes.busparts import Stage, tapped
 
 
 async def kept_messages(
@@ -19,8 +19,8 @@ async def kept_messages(
 ) -> list[Message]:
     """Return the messages a store was given while `drive` ran."""
     kept: list[Message] = []
-    store = TappedStore(lambda message, _: kept.append(message))
-    async with PartsBus(store=store, **parts) as bus:
+    hand = tapped(lambda message, _: kept.append(message))
+    async with PartsBus(hand=hand, **parts) as bus:
         await drive(bus, kept)
         await bus.settle()
     return kept

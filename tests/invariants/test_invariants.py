@@ -4,7 +4,6 @@ The numbers are those of the architecture; 4 and 5 are in `test_identity_and_lin
 6 and 7 in `test_bounds.py`, 8 in `test_immutable.py`, 9 and 10 in `test_walls.py`.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -13,11 +12,11 @@ import pytest
 from bus import Accepted, Denied, Failed, Message, Outcome
 from bus.core.decision import Decision
 from bus.core.errors import AuditStalledError, PolicyUnavailableError
-from bus.ports import AuditRecord, Taker
+from bus.ports import AuditRecord
 from bus.subscription import Delivery
 from policy.compliance import ComplianceValidator
 from tests.fakes.buses import Inbox, PartsBus, totals, validator
-from tests.fakes.busparts import ListAudit, Policy, Stage
+from tests.fakes.busparts import ListAudit, Policy, Stage, tapped
 
 
 async def failing(delivery: Delivery) -> None:
@@ -165,24 +164,15 @@ async def test_2_a_check_that_breaks_means_not_delivered_and_accounted_for() -> 
         assert bus.audit.events()[-1] in {"refused", "dead"}
 
 
-class BrokenStore:
-    """A store that keeps nothing."""
-
-    def __init__(self, error: Exception) -> None:
-        self._error = error
-
-    def append(
-        self, message: Message, decision: Decision, plan: Sequence[Taker]
-    ) -> None:
-        """Raise."""
-        del message, decision, plan
-        raise self._error
-
-
 @pytest.mark.parametrize("error", [OSError("disk full"), RuntimeError("bug")])
 async def test_2_no_store_means_not_accepted(error: Exception) -> None:
     """Failed, recorded, and the room of the queue is as before."""
-    async with PartsBus(store=BrokenStore(error)) as bus:
+
+    def broken(message: Message, decision: Decision) -> None:
+        del message, decision
+        raise error
+
+    async with PartsBus(hand=tapped(broken)) as bus:
         inbox = Inbox()
         sub = bus.agent("worker").subscribe("a", inbox, capacity=1)
         for _ in range(3):

@@ -14,14 +14,14 @@ from bus.core.message import Priority
 from bus.ports import Access
 from bus.subscription import Delivery
 from tests.fakes.buses import Inbox, PartsBus, data, new_bus, tamper, totals, validator
-from tests.fakes.busparts import Stage, TappedStore
+from tests.fakes.busparts import Stage, tapped
 
 
 async def test_seen_constitution_hash_is_a_public_constant() -> None:
     """Knowing the hash is not enough: without the secret key there is no stamp."""
     kept: list[Message] = []
-    store = TappedStore(lambda message, _: kept.append(message))
-    async with PartsBus(store=store) as bus:
+    hand = tapped(lambda message, _: kept.append(message))
+    async with PartsBus(hand=hand) as bus:
         inbox = Inbox(held=True)
         sub = bus.agent("worker").subscribe("a", inbox)
         await bus.agent("planner").publish("a", 0)

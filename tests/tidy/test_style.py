@@ -8,7 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from bus.core import errors, limits, policylimits
+from bus.core import (
+    errors,
+    limits,
+    operatinglimits,
+    policylimits,
+    recoverylimits,
+    storelimits,
+)
 from tests.tidy.repository import PACKAGES, ROOT, module_name, sources
 
 PRODUCT = sources(*PACKAGES)
@@ -55,7 +62,7 @@ def test_a_waiver_without_a_reason_is_seen() -> None:
     assert unreasoned([(1, text) for text in good]) == []
 
 
-BOUNDS = (limits, policylimits)
+BOUNDS = (limits, operatinglimits, policylimits, recoverylimits, storelimits)
 
 
 def test_every_limit_is_enforced_somewhere() -> None:
@@ -70,7 +77,7 @@ def test_every_limit_is_enforced_somewhere() -> None:
 
 def test_every_limit_is_a_positive_number() -> None:
     """No bound is switched off by a zero or a None."""
-    for name, value in [*vars(limits).items(), *vars(policylimits).items()]:
+    for name, value in [item for module in BOUNDS for item in vars(module).items()]:
         if name.isupper():
             assert isinstance(value, int | float), name
             assert value > 0, name

@@ -33,12 +33,20 @@ allow if {
 	permitted
 }
 
-# The bus itself puts letters that could not be delivered aside, and does nothing else.
+# The bus itself puts letters that could not be delivered aside.
 allow if {
 	input.action == "dead_letter"
 	input.principal.id == "$bus"
 	input.principal.tenant == input.message.tenant
 	startswith(input.message.subject, "$DEAD.")
+}
+
+# It also tells what became of its own parts.
+allow if {
+	input.action == "system_event"
+	input.principal.id == "$bus"
+	input.principal.tenant == input.message.tenant
+	startswith(input.message.subject, "$SYS.")
 }
 
 # Identity: an agent the data knows, not disabled, in its own tenant.
@@ -58,7 +66,7 @@ _own_tenant if {
 
 _own_tenant if {
 	_agent.tenant == input.principal.tenant
-	input.action in {"connect", "subscribe", "cooldown", "release"}
+	input.action in {"connect", "subscribe", "cooldown", "release", "chaos"}
 }
 
 identified if {
@@ -87,7 +95,7 @@ permitted if {
 }
 
 permitted if {
-	input.action in {"subscribe", "cooldown", "release"}
+	input.action in {"subscribe", "cooldown", "release", "chaos"}
 	_grantable
 	some role in _agent.roles
 	some granted in data.roles[role][input.action]
@@ -98,7 +106,8 @@ _grantable if not startswith(input.subscription.pattern, "$")
 
 _grantable if {
 	input.action == "subscribe"
-	startswith(input.subscription.pattern, "$DEAD.")
+	some own in ["$DEAD.", "$SYS."]
+	startswith(input.subscription.pattern, own)
 }
 
 # Obligations: what the bus must carry out. Where several bound one thing, the
@@ -188,12 +197,19 @@ _why contains sprintf("pattern %s belongs to the bus", [input.subscription.patte
 
 _why contains "only the bus puts dead letters aside" if input.action == "dead_letter"
 
+_why contains "only the bus tells of its own parts" if input.action == "system_event"
+
 _why contains sprintf("unknown action %s", [input.action]) if {
-	not input.action in {"publish", "request", "reply", "dead_letter", "connect"}
+	not input.action in {"publish", "request", "reply", "dead_letter", "system_event", "connect"}
 	not _verbs[input.action]
 }
 
-_verbs := {"subscribe": "subscribe to", "cooldown": "quiet", "release": "release"}
+_verbs := {
+	"subscribe": "subscribe to",
+	"cooldown": "quiet",
+	"release": "release",
+	"chaos": "break",
+}
 
 _claimed_tenant := input.principal.tenant if {
 	input.principal.tenant != _agent.tenant

@@ -19,6 +19,7 @@ _roles := {
 		"subscribe": ["results.>", "$DEAD.tasks.>"],
 		"cooldown": ["tasks.>"],
 		"release": ["payments.*"],
+		"chaos": ["policy.latency"],
 		"limits": {"body_bytes": 1000, "depth": 4},
 		"ttl_seconds": 60,
 		"redact_headers": ["authorization"],
@@ -172,6 +173,32 @@ test_an_agent_puts_no_dead_letters_aside if _denied(
 	"only the bus puts dead letters aside",
 )
 
+test_the_bus_tells_of_its_own_parts_in_every_tenant if {
+	every tenant in ["acme", "other", "third"] {
+		_do("system_event", _message("$bus", tenant, "$SYS.recovery.store", "event")).allow
+	}
+}
+
+test_the_bus_tells_of_them_nowhere_else if {
+	not _do("system_event", _message("$bus", "acme", "tasks.a", "event")).allow
+	not _do("system_event", _message("$bus", "acme", "$DEAD.tasks.a", "event")).allow
+	not _do("dead_letter", _message("$bus", "acme", "$SYS.recovery.store", "event")).allow
+}
+
+test_the_bus_tells_of_them_in_the_tenant_it_is_asked_for if {
+	message := _message("$bus", "acme", "$SYS.recovery.store", "event")
+	not _decide({
+		"action": "system_event",
+		"principal": {"id": "$bus", "tenant": "other"},
+		"message": message,
+	}).allow
+}
+
+test_an_agent_tells_of_no_parts if _denied(
+	_do("system_event", _message("planner", "acme", "$SYS.recovery.store", "event")),
+	"only the bus tells of its own parts",
+)
+
 test_a_known_agent_connects if _decide({
 	"action": "connect",
 	"principal": {"id": "worker", "tenant": "acme"},
@@ -233,6 +260,18 @@ test_subjects_of_the_bus_are_not_quieted_or_released if {
 			"pattern $DEAD.tasks.a belongs to the bus",
 		)
 	}
+}
+
+test_breaking_a_component_needs_a_grant_of_its_own if {
+	_decide(_access("chaos", "planner", "policy.latency")).allow
+	_denied(
+		_decide(_access("chaos", "planner", "policy.partition")),
+		"agent planner has no role that may break policy.partition",
+	)
+	_denied(
+		_decide(_access("chaos", "worker", "policy.latency")),
+		"agent worker has no role that may break policy.latency",
+	)
 }
 
 test_another_tenant_quiets_nothing if {

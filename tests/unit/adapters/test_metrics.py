@@ -8,7 +8,7 @@ from prometheus_client.openmetrics import parser as openmetrics_parser
 
 from bus.adapters.metrics import OUTCOMES, RESULTS, Metrics
 from bus.core.limits import METRIC_SUBJECTS_MAX
-from bus.core.stats import Snapshot, SubjectStats
+from bus.core.stats import ComponentStats, Snapshot, StoreStats, SubjectStats
 from tests.fakes.snapshots import snapshot
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
@@ -31,6 +31,44 @@ def samples(of: Snapshot) -> dict[str, float]:
         for family in parser.text_string_to_metric_families(text)
         for sample in family.samples
     }
+
+
+def test_a_store_and_the_health_are_shown_where_they_are_there() -> None:
+    """Each number of theirs has a metric too; without a store there is none of it."""
+    plain = snapshot()
+    assert not [name for name in samples(plain) if name.startswith("assent_store")]
+    plain.store = StoreStats(
+        commits=1,
+        changes=2,
+        appended=3,
+        failed=4,
+        pending=5,
+        reopened=6,
+        bytes=7,
+        letters=8,
+        letters_evicted=9,
+    )
+    plain.consumers, plain.lag, plain.health_score = 10, 11, 0.5
+    plain.events_dropped = 12
+    plain.components = [ComponentStats(name="store", state="idle", breaker="closed")]
+    expected = {
+        "assent_store_commits_total": 1,
+        "assent_store_changes_total": 2,
+        "assent_store_messages_total": 3,
+        "assent_store_failures_total": 4,
+        "assent_store_pending_changes": 5,
+        "assent_store_reopened_total": 6,
+        "assent_store_bytes": 7,
+        "assent_store_letters": 8,
+        "assent_store_letters_evicted_total": 9,
+        "assent_consumers": 10,
+        "assent_consumer_lag_messages": 11,
+        "assent_health_score": 0.5,
+        "assent_system_events_dropped_total": 12,
+        "assent_component_state breaker=closed component=store state=idle": 1,
+    }
+    found = samples(plain)
+    assert {name: found[name] for name in expected} == expected
 
 
 def test_every_count_is_shown() -> None:

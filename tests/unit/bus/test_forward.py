@@ -10,7 +10,7 @@ from bus import Accepted, Denied, Message, Rejected
 from bus.core.errors import BusNotStartedError
 from policy.keeping import Keeping
 from tests.fakes.buses import Inbox, PartsBus, data, tamper, totals, validator
-from tests.fakes.busparts import Stage, TappedStore
+from tests.fakes.busparts import Stage, tapped
 
 replace = msgspec.structs.replace
 
@@ -20,8 +20,8 @@ class Kept:
 
     def __init__(self, policy: Any = None, **parts: Any) -> None:
         self.messages: list[Message] = []
-        store = TappedStore(lambda message, _: self.messages.append(message))
-        self.bus = PartsBus(policy, store=store, **parts)
+        hand = tapped(lambda message, _: self.messages.append(message))
+        self.bus = PartsBus(policy, hand=hand, **parts)
         self.inbox = Inbox()
 
     async def stamped(self, **options: Any) -> Message:

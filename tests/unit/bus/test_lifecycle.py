@@ -109,13 +109,14 @@ async def test_no_task_outlives_the_bus() -> None:
 
 
 async def test_health_tells_how_it_stands() -> None:
-    """Running and policy and audit, each with a word."""
+    """Running and policy and audit and the whole, each with a word."""
     async with new_bus() as bus:
         await bus.settle()
         assert {name: good for name, (good, _) in bus.health().items()} == {
             "bus running": True,
             "policy loaded": True,
             "audit not stalled": True,
+            "standing": True,
         }
     assert bus.health()["bus running"] == (False, "closed")
 

@@ -1,9 +1,7 @@
 """Replies: where they go, what they descend from, and what becomes of bad ones."""
 
 import asyncio
-from collections.abc import Sequence
 
-from bus.adapters.stores.memory import MemoryStore
 from bus.core.decision import Decision
 from bus.core.errors import (
     RemoteFaultError,
@@ -11,7 +9,6 @@ from bus.core.errors import (
 )
 from bus.core.limits import PAYLOAD_BYTES_MAX
 from bus.core.message import Message
-from bus.ports import Taker
 from bus.subscription import Delivery
 from tests.fakes.buses import (
     Background,
@@ -21,7 +18,7 @@ from tests.fakes.buses import (
     tamper,
     totals,
 )
-from tests.fakes.busparts import TappedStore
+from tests.fakes.busparts import tapped
 
 
 async def test_a_reply_may_come_before_the_handler_returns() -> None:
@@ -121,8 +118,8 @@ async def test_a_reply_descends_from_the_request_also_outside_its_handler() -> N
         answered.set()
 
     kept: list[Message] = []
-    store = TappedStore(lambda message, _: kept.append(message))
-    async with PartsBus(store=store) as bus, Background() as background:
+    hand = tapped(lambda message, _: kept.append(message))
+    async with PartsBus(hand=hand) as bus, Background() as background:
         answering = background.run(answer())
         bus.agent("worker").subscribe("a", handler)
         assert await bus.agent("planner").request("a", 1) == "done"
@@ -134,20 +131,15 @@ async def test_a_reply_descends_from_the_request_also_outside_its_handler() -> N
 async def test_a_reply_changed_on_its_way_is_not_delivered() -> None:
     """The inbox checks the stamp like any delivery: refused, counted, recorded."""
 
-    class Changing:
-        """A store that changes replies after they were stamped."""
-
-        def append(
-            self, message: Message, decision: Decision, plan: Sequence[Taker]
-        ) -> None:
-            if message.type == "response":
-                tamper(message, body=b"\x07")
-            MemoryStore().append(message, decision, plan)
+    def change(message: Message, decision: Decision) -> None:
+        del decision
+        if message.type == "response":
+            tamper(message, body=b"\x07")
 
     async def answer(body: int) -> int:
         return body
 
-    async with PartsBus(store=Changing()) as bus, Background() as background:
+    async with PartsBus(hand=tapped(change)) as bus, Background() as background:
         bus.agent("worker").subscribe("ask", answer)
         asked = background.run(bus.agent("planner").request("ask", 1, timeout=1))
         await bus.advance(2)

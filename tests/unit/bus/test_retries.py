@@ -39,6 +39,38 @@ async def test_faults_are_retried_with_a_doubling_wait_up_to_max_deliver() -> No
         assert at_rest(sub)
 
 
+async def test_a_backoff_list_says_each_wait_and_its_last_stands_for_the_rest() -> None:
+    """The wait before attempt n + 1 is the n-th of the list."""
+    times: list[int] = []
+
+    async def handler(body: int) -> None:
+        times.append(bus.clock.now_ns())
+        raise ValueError(f"no {body}")
+
+    async with PartsBus() as bus:
+        bus.agent("worker").subscribe("a", handler, backoff=[0, 3, 0.5])
+        await bus.agent("planner").publish("a", 1)
+        await bus.advance(10)
+        waits = [(b - a) / 1e9 for a, b in itertools.pairwise(times)]
+        assert waits == [0, 3, 0.5, 0.5]
+
+
+async def test_a_nak_with_a_delay_goes_before_the_backoff_list() -> None:
+    """The handler knows better."""
+    times: list[int] = []
+
+    async def handler(delivery: Delivery) -> None:
+        times.append(bus.clock.now_ns())
+        delivery.nak(2.0 if delivery.attempt == 1 else None)
+
+    async with PartsBus() as bus:
+        bus.agent("worker").subscribe("a", handler, backoff=(7.0,), max_deliver=3)
+        await bus.agent("planner").publish("a", 1)
+        await bus.advance(20)
+        waits = [(b - a) / 1e9 for a, b in itertools.pairwise(times)]
+        assert waits == [2.0, 7.0]
+
+
 async def test_max_deliver_one_means_one_attempt() -> None:
     """No second try where none was asked for."""
     attempts: list[int] = []

@@ -31,6 +31,9 @@ def _alike(candidate: Candidate) -> Any:
         queue: str
         load: int
 
+        def holds(self, key: str) -> bool:
+            return candidate.holds(key)
+
     return Alike(candidate.name, candidate.agent, candidate.queue, candidate.load)
 
 

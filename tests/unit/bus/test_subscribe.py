@@ -16,8 +16,12 @@ from bus.core.errors import (
 from bus.core.limits import (
     ACK_WAIT_S_MAX,
     BACKLOG_MESSAGES_MAX,
+    BACKOFF_STEPS_MAX,
     DELIVERIES_MAX_ALLOWED,
     IN_FLIGHT_MAX,
+    MAX_ACK_PENDING,
+    MAX_ACK_PENDING_ALLOWED,
+    NAK_DELAY_S_MAX,
 )
 from tests.fakes.buses import Inbox, PartsBus, at_rest, lower_bound, new_bus, totals
 from tests.fakes.busparts import Stage
@@ -90,6 +94,16 @@ BAD_OPTIONS: list[tuple[dict[str, Any], type[BusError]]] = [
     ({"ack_wait": 0}, MalformedMessageError),
     ({"ack_wait": float("nan")}, MalformedMessageError),
     ({"ack_wait": ACK_WAIT_S_MAX * 2}, LimitExceededError),
+    ({"backoff": []}, MalformedMessageError),
+    ({"backoff": 3}, MalformedMessageError),
+    ({"backoff": "12"}, MalformedMessageError),
+    ({"backoff": [1, -1]}, MalformedMessageError),
+    ({"backoff": [float("nan")]}, MalformedMessageError),
+    ({"backoff": [True]}, MalformedMessageError),
+    ({"backoff": [NAK_DELAY_S_MAX + 1]}, LimitExceededError),
+    ({"backoff": [1] * (BACKOFF_STEPS_MAX + 1)}, LimitExceededError),
+    ({"max_ack_pending": 0}, MalformedMessageError),
+    ({"max_ack_pending": MAX_ACK_PENDING_ALLOWED + 1}, LimitExceededError),
     ({"capcity": 5}, MalformedMessageError),
 ]
 
@@ -103,6 +117,18 @@ async def test_wrong_options_are_refused_at_once(
         with pytest.raises((error, TypeError) if "capcity" in options else error):
             bus.agent("worker").subscribe("a", Inbox(), **options)
         assert bus.stats().subscriptions == 0
+
+
+async def test_as_many_may_be_out_as_run_at_once_unless_said_otherwise() -> None:
+    """The default bound on what is out never holds back a handler."""
+    async with new_bus() as bus:
+        worker = bus.agent("worker")
+        usual = worker.subscribe("a", Inbox())
+        wide = worker.subscribe("b", Inbox(), max_in_flight=IN_FLIGHT_MAX)
+        told = worker.subscribe("c", Inbox(), max_in_flight=9, max_ack_pending=5)
+        assert usual.spec.max_ack_pending == MAX_ACK_PENDING
+        assert wide.spec.max_ack_pending == IN_FLIGHT_MAX > MAX_ACK_PENDING
+        assert told.spec.max_ack_pending == 5
 
 
 @pytest.mark.parametrize("pattern", ["", "a..b", "a.>.b", "a b", "é", ".a", None, 5])

@@ -245,3 +245,20 @@ def test_what_is_put_back_in_another_order_does_not_hide_who_is_due() -> None:
     backlog.push_front(early, LOW)
     backlog.push_front(late, LOW)
     assert late.turn == early.turn
+
+
+def test_what_is_queued_again_hides_nobody_who_is_due_either() -> None:
+    """Behind what was put back, ahead of the rest, with the earliest turn of them all."""
+    backlog: Backlog[Item] = Backlog(overtakes_max=1)
+    early, late, back = Item(0, LOW), Item(2, LOW), Item(3, LOW)
+    backlog.push(early, LOW)
+    backlog.push(Item(1, NORMAL), NORMAL)
+    backlog.push(late, LOW)
+    backlog.push(back, LOW)
+    assert {backlog.pop().number for _ in range(4)} == {0, 1, 2, 3}
+    backlog.push_front(back, LOW)
+    backlog.push_next(early, LOW)
+    backlog.push_next(late, LOW)
+    assert late.turn == back.turn == early.turn
+    assert [backlog.pop() for _ in range(3)] == [back, late, early]
+    assert backlog.returned == backlog.size == 0

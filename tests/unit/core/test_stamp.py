@@ -236,6 +236,65 @@ def test_a_ring_that_cannot_work_is_refused(
     assert KEY.hex() not in str(caught.value)
 
 
+@given(st.binary(max_size=300))
+def test_what_was_signed_is_known_again(data: bytes) -> None:
+    """Bytes of the bus's own carry a stamp like messages do, under the active key."""
+    for ring in (RING, TURNED):
+        stamp = ring.sign(data)
+        assert len(stamp) == STAMP_BYTES
+        assert stamp[:4] == ring.active.to_bytes(4, "big")
+        assert ring.signed(data, stamp)
+    assert TURNED.signed(data, RING.sign(data))
+
+
+@given(st.binary(max_size=60), st.binary(max_size=60))
+def test_a_stamp_over_bytes_fits_no_others(one: bytes, two: bytes) -> None:
+    """Neither other bytes nor the same ones under another key."""
+    assert RING.signed(two, RING.sign(one)) is (one == two)
+    moved = TURNED.prefix + RING.sign(one)[4:]
+    assert not TURNED.signed(one, moved)
+
+
+def test_any_bit_flipped_in_signed_bytes_or_their_stamp_is_seen() -> None:
+    """A changed digest does not match, a changed key id names no key."""
+    data = b"bytes of the bus's own"
+    stamp = RING.sign(data)
+    for other in bit_flips(data):
+        assert isinstance(other, bytes)
+        assert not RING.signed(other, stamp)
+    for bit, other in enumerate(reversed(bit_flips(stamp))):
+        assert isinstance(other, bytes)
+        if bit < 32:
+            with pytest.raises(UnknownKeyError, match="not in the ring"):
+                RING.signed(data, other)
+        else:
+            assert not RING.signed(data, other)
+
+
+@pytest.mark.parametrize("length", range(STAMP_BYTES))
+def test_a_stamp_over_bytes_that_was_cut_does_not_hold(length: int) -> None:
+    """Without its key id it names none; with it, it does not match."""
+    stamp = RING.sign(b"data")[:length]
+    if length < 4:
+        with pytest.raises(UnknownKeyError):
+            RING.signed(b"data", stamp)
+    else:
+        assert not RING.signed(b"data", stamp)
+
+
+def test_bytes_under_a_key_taken_out_have_an_error_of_their_own() -> None:
+    """The key is named, as for a message."""
+    with pytest.raises(UnknownKeyError, match="stamp key 2 is not in the ring"):
+        RING.signed(b"data", TURNED.sign(b"data"))
+
+
+def test_the_stamp_of_a_message_is_none_over_its_encoding() -> None:
+    """A stamped message cannot be passed off as bytes that the bus has signed."""
+    message = sealed()
+    assert not RING.signed(codec.encode(message), message.stamp)
+    assert not RING.signed(codec.encode(changed(message, stamp=b"")), message.stamp)
+
+
 def test_no_object_behind_a_ring_shows_its_key() -> None:
     """The ring keeps hash states only: no repr of what it refers to contains a key."""
     key = b"a key that is easy to find again"

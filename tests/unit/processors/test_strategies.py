@@ -6,9 +6,11 @@ import pytest
 
 from bus.core.errors import ConfigurationError
 from bus.core.limits import ROUNDS_MAX
+from bus.core.message import ORDERING_KEY
 from processors import registry
 from processors.strategies.groups import Rounds
-from processors.strategies.sticky import Sticky, StickyOptions, weight
+from processors.strategies.rendezvous import weight
+from processors.strategies.sticky import Sticky, StickyOptions
 from tests.fakes.processing import Taker, message
 
 GROUP = tuple(Taker(f"w{n}", queue="g") for n in range(3))
@@ -51,6 +53,63 @@ def test_members_that_tie_share_fairly() -> None:
     strategy = registry.strategy("least_loaded")
     seen = Counter(strategy.plan(message(), group)[0].name for _ in range(10))
     assert seen == {"a": 5, "c": 5}
+
+
+KEYED = message(headers={ORDERING_KEY: "k"})
+PER_KEY = ["direct", "least_loaded", "sticky", "competing"]
+
+
+@pytest.mark.parametrize("name", PER_KEY)
+def test_a_key_goes_to_the_member_that_has_some_of_it(name: str) -> None:
+    """Whoever's turn it is, and however much it has to do."""
+    strategy = registry.strategy(name)
+    for holder in range(3):
+        group = tuple(
+            Taker(
+                f"w{n}",
+                queue="g",
+                load=9 * (n == holder),
+                keys=frozenset("k" * (n == holder)),
+            )
+            for n in range(3)
+        )
+        plans = [strategy.plan(KEYED, group) for _ in range(4)]
+        assert plans == [[group[holder]]] * 4 or plans == [(group[holder],)] * 4
+
+
+@pytest.mark.parametrize("name", PER_KEY)
+def test_a_key_that_nobody_has_goes_to_one_member_whoevers_turn_it_is(
+    name: str,
+) -> None:
+    """Publishers that wait for room have the same one in mind; keys are spread."""
+    strategy = registry.strategy(name)
+    chosen = {strategy.plan(KEYED, GROUP)[0].name for _ in range(6)}
+    assert len(chosen) == 1
+    all_chosen = {
+        strategy.plan(message(headers={ORDERING_KEY: f"k{n}"}), GROUP)[0].name
+        for n in range(50)
+    }
+    assert all_chosen == {"w0", "w1", "w2"}
+
+
+def test_headers_without_a_key_do_not_change_whose_turn_it_is() -> None:
+    """Only the ordering key does."""
+    strategy = registry.strategy("direct")
+    plain = message(headers={"x": "k"})
+    order = [strategy.plan(plain, GROUP)[0].name for _ in range(3)]
+    assert order == ["w0", "w1", "w2"]
+
+
+def test_sticky_goes_by_the_ordering_key_before_its_own() -> None:
+    """The order is a promise of the bus; where nobody has the key, both agree on one."""
+    strategy = Sticky(StickyOptions(header="session"))
+    takers = {
+        strategy.plan(message(headers={ORDERING_KEY: "k", "session": f"{n}"}), GROUP)[
+            0
+        ].name
+        for n in range(20)
+    }
+    assert len(takers) == 1
 
 
 def test_competing_takes_turns_over_all() -> None:

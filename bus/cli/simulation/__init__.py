@@ -1,0 +1,1 @@
+"""Deterministic simulation: a bus, its store and its recovery under virtual time."""
