@@ -67,7 +67,7 @@ class Remembered:
         self._purge(now_ns)
         tenant = scope.partition(" ")[0]
         share = DEDUP_IDS_MAX // TENANT_SHARES
-        if self._theirs.get(tenant, 0) + len(self._pending) >= share:
+        if self._theirs.get(tenant, 0) >= share or len(self._pending) >= DEDUP_IDS_MAX:
             raise OverloadedError(
                 f"what is deduplicated of tenant {tenant}", retry_after_s=RETRY_AFTER_S
             )

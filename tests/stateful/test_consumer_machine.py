@@ -43,6 +43,11 @@ STREAM = StreamSpec(name="s", patterns=(("a",),), max_messages=12, discard="old"
 @pytest.fixture(autouse=True)
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have pages of three, so that a few messages are many."""
+    have_small_pages(monkeypatch)
+
+
+def have_small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lower the bounds of pages, wherever they are read."""
     for module in ("consumers", "feeding", "rereading"):
         monkeypatch.setattr(f"bus.{module}.FEED_MESSAGES_MAX", PAGE)
     monkeypatch.setattr("bus.consumers.FEED_MESSAGES_LOW", PAGE - 1)

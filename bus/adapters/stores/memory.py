@@ -206,8 +206,8 @@ class MemoryStore:
 
     def _next_step(self) -> None:
         if self._queue and not self._stepping:
-            self._stepping = True
             asyncio.get_running_loop().call_soon(self._step)
+            self._stepping = True  # once there is a loop to do it
 
     def _step(self) -> None:
         """Carry out what waits, up to a batch; the rest in the loop's next turn."""
