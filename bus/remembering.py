@@ -27,7 +27,7 @@ class Remembered:
     def __init__(self) -> None:
         self._known: dict[str, tuple[int, int]] = {}
         self._until: list[tuple[int, str]] = []  # a heap: windows differ by stream
-        self._theirs: dict[str, int] = {}  # names by tenant
+        self._theirs: dict[str, int] = {}  # names by tenant, those on their way too
         self._pending: dict[str, asyncio.Future[None]] = {}
 
     @staticmethod
@@ -67,14 +67,16 @@ class Remembered:
         self._purge(now_ns)
         tenant = scope.partition(" ")[0]
         share = DEDUP_IDS_MAX // TENANT_SHARES
-        if self._theirs.get(tenant, 0) >= share or len(self._pending) >= DEDUP_IDS_MAX:
+        if self._theirs.get(tenant, 0) >= share:
             raise OverloadedError(
                 f"what is deduplicated of tenant {tenant}", retry_after_s=RETRY_AFTER_S
             )
         self._pending[scope] = asyncio.get_running_loop().create_future()
+        self._count(scope, 1)
 
     def end(self, scope: str, key: int | None, until_ns: int) -> None:
         """Note how that ended: kept under a key, or not at all."""
+        self._count(scope, -1)
         if key is not None:
             self._know(scope, key, until_ns)
         self._pending.pop(scope).set_result(None)
