@@ -55,6 +55,7 @@ class Keeping:
         self.record: Callable[[AuditRecord], None] = audit.append
         self.ended: Ended
         self.woken: Callable[[int], None]
+        self.refused: Callable[[Exception], None] = _nobody_asks
         self.fed: Callable[[Consumer], None]
         self.lost: Callable[[Delivery], None]
         self.cut_away: Callable[[Trimmed], None]
@@ -198,3 +199,8 @@ class Keeping:
         return Accepted(
             entry.message.id, entry.decision, len(entry.plan), duplicate=True
         )
+
+
+def _nobody_asks(error: Exception) -> None:
+    """Nobody supervises the store: who published is told, and that is all."""
+    del error

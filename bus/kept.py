@@ -60,6 +60,7 @@ class Desk(Protocol):
     record: Callable[[AuditRecord], None]
     ended: Callable[[Message, Origin, Outcome], Outcome]
     woken: Callable[[int], None]
+    refused: Callable[[Exception], None]
     fed: Callable[[Consumer], None]
     unplaced: "dict[Kept, None]"
 
@@ -155,6 +156,7 @@ class Kept:
             outcome: Outcome = self._entered()
         else:
             self._forget()
+            self.desk.refused(error)
             ended = outcome_of(self.message, error)
             outcome = self.desk.ended(self.message, self.origin, ended)
         future = self.future

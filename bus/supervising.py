@@ -63,6 +63,7 @@ class Supervision:
         self.board: HealthBoard | None = None
         self.processes: list[AgentProcess] = []
         self._names: list[str] = []
+        self._store_health: Health = lambda: (True, "")
 
     def policy(self, health: Health, renew: Act) -> None:
         """Supervise the policy engine: brought back, it is asked for its policy again."""
@@ -90,6 +91,7 @@ class Supervision:
         self._telling["consumers fed"] = ledger.rewinding.health
         store = ledger.store
         self._register(reopen(STORE, telling(store.health), store.reopen))
+        ledger.keeping.refused, self._store_health = self._store_refused, store.health
         self._register(
             rewind(
                 CONSUMERS,
@@ -97,6 +99,11 @@ class Supervision:
                 ledger.rewinding.rewind_stuck,
             )
         )
+
+    def _store_refused(self, error: Exception) -> None:
+        """Be told of a message that was not kept: a store that is unwell is not waited for."""
+        if not self._store_health()[0]:
+            self.orchestrator.report(STORE, error)
 
     def agents(self, told: Sequence[ProcessSettings]) -> None:
         """Supervise agents that are processes of their own, restarted when they end."""

@@ -12,7 +12,11 @@ from bus.adapters.audit import MemoryAudit
 from bus.config import Settings
 from bus.config.keeping import StoreSettings
 from bus.config.operating import ProcessSettings, RecoverySettings
-from bus.core.errors import ConfigurationError, DeniedError
+from bus.core.errors import (
+    ConfigurationError,
+    DeniedError,
+    StoreUnavailableError,
+)
 from bus.core.recovering import State
 from bus.recovery import UnwellError
 from bus.testing import TestBus
@@ -69,6 +73,21 @@ async def test_each_step_is_recorded_and_published() -> None:
     ]
     assert len(records) == len(steps)
     assert "pulled out" in records[0]
+
+
+async def test_a_store_that_refuses_is_reported_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Not at the next check; a refusal of a store that is well is no report."""
+    async with told() as bus:
+        ledger = bus._host.require_ledger()  # noqa: SLF001 - the store behind the bus
+        kept = ledger.keeping
+        kept.refused(StoreUnavailableError("a message of its own fault"))
+        assert states(bus)["store"] is State.IDLE
+        monkeypatch.setattr(ledger.store, "health", lambda: (False, "pulled out"))
+        bus.supervision._store_health = ledger.store.health  # noqa: SLF001 - as it is made
+        kept.refused(StoreUnavailableError("pulled out"))
+        assert states(bus)["store"] is State.SCHEDULED
 
 
 async def test_nobody_hears_of_recovery_whom_policy_does_not_let() -> None:
