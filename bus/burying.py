@@ -25,6 +25,7 @@ class Burying:
         self._clock = clock
         self._audit = audit
         self._next_letter = 1
+        self.owed = 0  # changes that the store has not kept yet
         self.stopped = False
 
     def restore(self, next_letter: int) -> None:
@@ -60,12 +61,18 @@ class Burying:
 
     def insist(self, change: Change) -> None:
         """Submit a change until it is kept, or the bus stops."""
+        self.owed += 1
+
+        def again() -> None:
+            self._store.submit((change,), done)
 
         def done(error: Exception | None) -> None:
             if error is not None and not self.stopped:
-                self._clock.call_after(FEED_RETRY_S, lambda: self.insist(change))
+                self._clock.call_after(FEED_RETRY_S, again)
+            else:
+                self.owed -= 1
 
-        self._store.submit((change,), done)
+        again()
 
     def note(self, event: str, consumer: Consumer, detail: str) -> None:
         """Record what happened to a row that has no message one could name."""

@@ -177,6 +177,7 @@ class World:
             if second == _SET_RIGHT_S:
                 self.clock.skew_s = 0.0
             left = self._to_publish + sum(c.pending for c in consumers.values())
+            left += ledger.burying.owed
             still = left <= 0 and not store.stats().pending and store.health()[0]
             if still and not await store.next_due_ns():
                 await self._read_letters(bus)
