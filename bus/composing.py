@@ -16,7 +16,7 @@ from bus.core.errors import ConfigurationError
 from bus.core.stamp import KeyRing
 from bus.core.subject import parse_pattern
 from bus.metering import UsageMeter
-from bus.parts import Kept
+from bus.parts import Storage
 from bus.ports import Clock
 from bus.routes import Plan
 from bus.streams import StreamSpec
@@ -64,7 +64,7 @@ def validator(settings: Settings, ring: KeyRing) -> ComplianceValidator:
     return ComplianceValidator(document.hash, ring)
 
 
-def kept(settings: Settings, ring: KeyRing, clock: Clock) -> Kept | None:
+def kept(settings: Settings, ring: KeyRing, clock: Clock) -> Storage | None:
     """Return what keeps messages; None where they are handed straight to queues.
 
     Raises:
@@ -85,12 +85,12 @@ def kept(settings: Settings, ring: KeyRing, clock: Clock) -> Kept | None:
     if told.kind == "memory":
         if told.file is not None:
             raise ConfigurationError("store.file is for store.kind 'sqlite'")
-        return Kept(memory.MemoryStore(clock), sealer, streams)
+        return Storage(memory.MemoryStore(clock), sealer, streams)
     if told.file is None:
         raise ConfigurationError("store.kind 'sqlite' needs store.file")
     from bus.adapters.stores import sqlite  # noqa: PLC0415 - for who uses it
 
-    return Kept(sqlite.SqliteStore(told.file, sealer, clock), sealer, streams)
+    return Storage(sqlite.SqliteStore(told.file, sealer, clock), sealer, streams)
 
 
 def _stream(told: StreamSettings) -> StreamSpec:

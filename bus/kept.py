@@ -51,7 +51,7 @@ class Numbers:
         return self._tokens
 
 
-class Desk(Protocol):
+class Counter(Protocol):
     """What a message that is kept, or is not, is told to."""
 
     numbers: Numbers
@@ -87,12 +87,12 @@ class Kept:
 
     def __init__(
         self,
-        desk: Desk,
+        counter: Counter,
         admitted: tuple[Message, Decision],
         place: Place,
         takers: Sequence[Subscription],
     ) -> None:
-        self.desk = desk
+        self.counter = counter
         self.message, self.decision = admitted
         self.route, self.origin, self.stream = place
         self.takers = takers
@@ -104,7 +104,7 @@ class Kept:
     def wait(self) -> None:
         """Be there for `also` until it has its place: that takes a while."""
         self._unplaced = True
-        self.desk.unplaced[self] = None
+        self.counter.unplaced[self] = None
 
     def also(self, taker: Subscription) -> None:
         """Bring it to one more, whose consumer was made since it was let in."""
@@ -114,16 +114,16 @@ class Kept:
 
     def changes(self) -> list[Change]:
         """Return what keeps it, to be submitted at once."""
-        stream, desk = self.stream, self.desk
+        stream, counter = self.stream, self.counter
         if self._unplaced:
-            desk.unplaced.pop(self, None)
+            counter.unplaced.pop(self, None)
         changes: list[Change] = [] if stream.saved else [putting_stream(stream)]
         if self.origin.extra:
             changes += self.origin.extra
         self._key = key = stream.next_key()
         message = self.message
         deliveries, plan = self._deliveries(changes) if self._consumers else ((), ())
-        entry = desk.sealer.close(key, message, self.decision, plan)
+        entry = counter.sealer.close(key, message, self.decision, plan)
         self._entry_bytes = len(entry)
         stream.count(self._entry_bytes)
         dedup = (self.scope, self.until_ns) if self.scope else None
@@ -134,7 +134,7 @@ class Kept:
         self, changes: list[Change]
     ) -> tuple[tuple[tuple[int, int, int], ...], tuple[int, ...]]:
         """Number its deliveries; return them, and the plan that names their consumers."""
-        due_ns, next_number = self.due_ns, self.desk.numbers.next
+        due_ns, next_number = self.due_ns, self.counter.numbers.next
         numbers, deliveries, plan = [], [], []
         for consumer in self._consumers:
             number = 0
@@ -156,16 +156,16 @@ class Kept:
             outcome: Outcome = self._entered()
         else:
             self._forget()
-            self.desk.refused(error)
+            self.counter.refused(error)
             ended = outcome_of(self.message, error)
-            outcome = self.desk.ended(self.message, self.origin, ended)
+            outcome = self.counter.ended(self.message, self.origin, ended)
         future = self.future
         if future is not None and not future.done():
             future.set_result(outcome)
 
     def drop(self) -> None:
         """Take it back: it was never submitted, or not kept."""
-        self.desk.unplaced.pop(self, None)
+        self.counter.unplaced.pop(self, None)
         for taker in self.takers:
             taker.hold(-1)
             taker.grant()
@@ -179,11 +179,11 @@ class Kept:
         if self._key:
             self.stream.count(self._entry_bytes, -1)
         if self.scope:
-            self.desk.remembered.end(self.scope, None, 0)
+            self.counter.remembered.end(self.scope, None, 0)
 
     def _entered(self) -> Accepted:
-        message, decision, desk = self.message, self.decision, self.desk
-        desk.record(
+        message, decision, counter = self.message, self.decision, self.counter
+        counter.record(
             (
                 "accepted",
                 message.created_ns,
@@ -198,9 +198,9 @@ class Kept:
         )
         self.stream.saved = True
         if self.scope:
-            desk.remembered.end(self.scope, self._key, self.until_ns)
+            counter.remembered.end(self.scope, self._key, self.until_ns)
         if self.due_ns:
-            desk.woken(self.due_ns)
+            counter.woken(self.due_ns)
         self._hand_over()
         self.route.stats.accepted += 1
         usage = self.origin.usage
@@ -216,7 +216,7 @@ class Kept:
         ):
             theirs = message if alone else own(message)
             if consumer is None:
-                self.desk.hand(taker, theirs, decision)
+                self.counter.hand(taker, theirs, decision)
                 continue
             if not number:
                 continue  # it was forgotten meanwhile
@@ -225,4 +225,4 @@ class Kept:
                 delivery = Delivery(theirs, decision, taker)
                 delivery.number, delivery.key = number, self._key
                 if not consumer.enter(delivery):
-                    self.desk.fed(consumer)
+                    self.counter.fed(consumer)

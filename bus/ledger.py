@@ -19,7 +19,7 @@ from bus.feeding import Feeder, committed
 from bus.keeping import Keeping
 from bus.later import Later
 from bus.membership import Consumers
-from bus.parts import Kept
+from bus.parts import Storage
 from bus.ports import AuditLog, Clock, Validator
 from bus.rereading import Rereading
 from bus.rewinding import Rewinding, taken_back
@@ -41,7 +41,7 @@ class Ledger:
 
     def __init__(
         self,
-        kept: Kept,
+        kept: Storage,
         validator: Validator,
         audit: AuditLog,
         clock: Clock,

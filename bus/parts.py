@@ -18,7 +18,7 @@ from bus.streams import StreamSpec
 LATENCY_BUCKETS = 65  # one per bit of a 64-bit number of nanoseconds
 
 
-class Kept(msgspec.Struct, frozen=True):
+class Storage(msgspec.Struct, frozen=True):
     """What a bus that keeps its messages has beside the other parts."""
 
     store: Store
@@ -42,7 +42,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     plan: Plan
     counters: Counters
     limiter: Callable[[Rate], Processor]
-    kept: Kept | None = None
+    kept: Storage | None = None
     hand: Hand = hand_over
     publish_wait_s: float = PUBLISH_WAIT_S
     ack_wait_s: float = ACK_WAIT_S

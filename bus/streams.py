@@ -6,7 +6,7 @@ stream that is full is cut as its settings say; where that frees nothing, it ref
 
 import asyncio
 from collections.abc import Sequence
-from typing import Final, Literal, get_args
+from typing import Final, Literal
 
 import msgspec
 
@@ -23,7 +23,6 @@ from bus.core.storelimits import (
 )
 
 Discard = Literal["settled", "old", "refuse"]
-DISCARDS: Final = get_args(Discard)
 DEFAULT: Final = "default"
 _NS_PER_S: Final = 1_000_000_000
 _LOOKS_PER_AGE: Final = 20

@@ -2,7 +2,6 @@
 
 from bus.chaos.authorizer import ChaosAuthorizer
 from bus.chaos.ballast import Ballast, Disk, Handles, Memory
-from bus.chaos.breakers import trip
 from bus.chaos.clock import ChaosClock
 from bus.chaos.injector import Injector, Surroundings
 from bus.chaos.keeper import ChaosStore
@@ -21,5 +20,4 @@ __all__ = [
     "Memory",
     "Seam",
     "Surroundings",
-    "trip",
 ]

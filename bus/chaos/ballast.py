@@ -5,6 +5,7 @@ a thread nor a handle nor memory, so that it works when all of them are gone. Wh
 process held goes with the process.
 """
 
+import abc
 import mmap
 import os
 import resource
@@ -36,7 +37,7 @@ class Ballast(Protocol):
         """Give everything back, also what a `take` under way is still getting."""
 
 
-class _Stepwise:
+class _Stepwise(abc.ABC):
     """Takes in steps, smaller where there is little left, until it is to give back."""
 
     def __init__(self, step: int) -> None:
@@ -64,13 +65,13 @@ class _Stepwise:
         self._over.set()
         self._drop()
 
+    @abc.abstractmethod
     def _get(self, size: int) -> None:
         """Take so much more; raise where it is not there."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def _drop(self) -> None:
         """Let go of what is held; more than once does no harm."""
-        raise NotImplementedError
 
 
 class Memory(_Stepwise):
@@ -94,7 +95,7 @@ class Memory(_Stepwise):
             self._held.pop().close()
 
 
-class _Files(_Stepwise):
+class _Files(_Stepwise, abc.ABC):
     """What is held by open files."""
 
     def __init__(self, step: int) -> None:

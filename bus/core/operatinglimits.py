@@ -44,4 +44,3 @@ CHAOS_CHECK_S: Final = 0.25  # between looks at health while anything is injecte
 CHAOS_DRAWN_MAX: Final = (
     10_000  # questions drawn and not asked yet; then all are drawn anew
 )
-CHAOS_TRIP_FAILURES_MAX: Final = 1_000  # reported to open a breaker

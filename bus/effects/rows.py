@@ -46,7 +46,9 @@ class PutOptions(TypedDict, total=False):
     dedup: str
 
 
-class Kept(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+class _Told(
+    msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True
+):
     """The options of a row, as they stand in its column."""
 
     type: str | None = None
@@ -84,7 +86,7 @@ class Refused(msgspec.Struct, frozen=True):
 
 
 _options: Final = msgspec.json.Encoder().encode
-_read_options: Final = msgspec.json.Decoder(Kept).decode
+_read_options: Final = msgspec.json.Decoder(_Told).decode
 
 
 def make(
@@ -177,7 +179,7 @@ def _covering(publisher: Publisher, covered: tuple[object, ...]) -> bytes:
     return _encode((_DOMAIN, publisher.tenant, publisher.name, *covered))
 
 
-def _checked(now_ns: int, **given: Unpack[PutOptions]) -> Kept:
+def _checked(now_ns: int, **given: Unpack[PutOptions]) -> _Told:
     """Return the options, each checked as publishing would, so that none fails there."""
     if "type" in given:
         validation.check_type(given["type"])
@@ -199,7 +201,7 @@ def _checked(now_ns: int, **given: Unpack[PutOptions]) -> Kept:
         if claim is not None:
             validation.check_claim(kind, claim)
     ttl = given.get("ttl")
-    return Kept(
+    return _Told(
         type=given.get("type"),
         priority=validation.check_priority(given["priority"])
         if "priority" in given

@@ -25,7 +25,7 @@ from bus.core.ids import IdSource
 from bus.core.outcome import Accepted
 from bus.core.stamp import KeyRing
 from bus.core.stats import StoreStats
-from bus.parts import Kept
+from bus.parts import Storage
 from bus.ports import Clock
 from bus.storing import Done, Store
 from bus.streams import StreamSpec
@@ -237,7 +237,7 @@ class DurableBus(PartsBus):
             policy_data,
             clock=place.clock,
             validator=ComplianceValidator(HASH, RING),
-            kept=Kept(line, SEALER, streams),
+            kept=Storage(line, SEALER, streams),
             ids=IdSource(bytes([place.buses % 256] * 8)),
             **parts,
         )

@@ -62,6 +62,13 @@ def test_a_path_of_any_machine_is_not(text: str) -> None:
     assert not told(text)
 
 
+def test_nothing_that_a_run_leaves_behind_is_in_the_repository() -> None:
+    """Stores, keys, heads and locks are somebody's data, wherever a test was started."""
+    left = re.compile(r"-(keys|head|lock|wal|shm)$|\.(db|sock|orig|rej)$")
+    assert [str(path) for path in files() if left.search(path.name)] == []
+    assert left.search("store.db-keys")
+
+
 def test_every_page_is_reached_from_the_index() -> None:
     """No page is written that nobody finds."""
     index = ROOT / "docs" / "index.md"

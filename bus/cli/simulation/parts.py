@@ -19,7 +19,7 @@ from bus.core.ids import IdSource
 from bus.core.stamp import KeyRing
 from bus.core.stats import AuditStats
 from bus.metering import UsageMeter
-from bus.parts import Kept, Parts
+from bus.parts import Parts, Storage
 from bus.ports import AuditRecord, Authorizer, Clock
 from bus.routes import Counters, Plan
 from policy import constitution
@@ -109,7 +109,7 @@ def new_bus(
         plan=Plan((), (), Direct()),
         counters=Counters([]),
         limiter=limiter,
-        kept=Kept(store, sealer),
+        kept=Storage(store, sealer),
         publish_wait_s=5.0,
         ack_wait_s=3.0,
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bus.chaos import Ballast, Disk, Handles, Memory
+from bus.chaos import Disk, Handles, Memory
 from bus.chaos.ballast import _Stepwise
 from bus.core.operatinglimits import CHAOS_HANDLES_SPARE
 
@@ -153,12 +153,3 @@ def test_what_is_given_back_while_it_is_taken_is_all_given_back() -> None:
     cups.gate.set()
     thread.join(10)
     assert (got, cups.left, cups.held) == ([0], 100, [])
-
-
-def test_a_kind_that_says_nothing_of_itself_is_no_ballast() -> None:
-    """How it takes and drops is its own."""
-    bare: Ballast = Memory()
-    assert bare.take(0) == 0
-    for undone in (lambda: _Stepwise(1).take(1), lambda: _Stepwise(1).give_back()):
-        with pytest.raises(NotImplementedError):
-            undone()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bus.chaos import ChaosAudit, ChaosAuthorizer, ChaosStore, Seam, trip
+from bus.chaos import ChaosAudit, ChaosAuthorizer, ChaosStore, Seam
 from bus.core.breaker import Breaker, State
 from bus.core.changes import Bounds, Change, DropLetter
 from bus.core.chaosplan import Plan
@@ -387,28 +387,5 @@ async def test_reading_a_store_is_hit_too() -> None:
     assert inner.calls == []
 
 
-def test_tripping_opens_a_breaker_that_then_heals_itself() -> None:
-    """By failures, as many as it bears; an open one is left alone."""
-    breaker = Breaker(failures_max=3, reset_ns=100)
-    assert trip(breaker, 0)
-    assert _state(breaker) is State.OPEN
-    assert not trip(breaker, 50)
-    ticket = breaker.admit(100)
-    assert ticket is not None
-    assert not trip(breaker, 100)  # half open: the question under way decides
-    breaker.succeed(ticket)
-    assert _state(breaker) is State.CLOSED
-
-
 def _state(breaker: Breaker) -> State:
     return breaker.state
-
-
-def test_a_breaker_that_bears_more_than_the_bound_stays(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Nothing goes on for ever."""
-    monkeypatch.setattr("bus.chaos.breakers.CHAOS_TRIP_FAILURES_MAX", 2)
-    breaker = Breaker(failures_max=3, reset_ns=100)
-    assert not trip(breaker, 0)
-    assert breaker.state is State.CLOSED
