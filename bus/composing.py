@@ -1,6 +1,7 @@
 """Settings become parts. Below the composition root, and only for it."""
 
 import os
+from collections import Counter
 from pathlib import Path
 
 import msgspec
@@ -82,6 +83,9 @@ def kept(settings: Settings, ring: KeyRing, clock: Clock) -> Storage | None:
 
     sealer = Sealer(ring)
     streams = tuple(map(_stream, settings.streams))
+    for name, count in Counter(stream.name for stream in streams).items():
+        if count > 1:
+            raise ConfigurationError(f"streams: {count} of them are called {name!r}")
     if told.kind == "memory":
         if told.file is not None:
             raise ConfigurationError("store.file is for store.kind 'sqlite'")

@@ -66,6 +66,11 @@ def test_a_process_that_dies_before_its_commit_has_no_effects(tmp_path: Path) ->
         (StoreSettings(kind="memory", file=Path("x.db")), (), "is for store.kind"),
         (StoreSettings(file=Path("x.db")), (), "need a store"),
         (StoreSettings(), (StreamSettings(name="s", subjects=("a",)),), "need a store"),
+        (
+            StoreSettings(kind="memory"),
+            (StreamSettings(name="s", subjects=("a",)),) * 2,
+            "2 of them are called 's'",
+        ),
     ],
 )
 def test_settings_that_cannot_be_honoured_stop_before_anything_runs(
