@@ -21,8 +21,8 @@ import msgspec
 
 from benchmarks.__main__ import show_rows
 from benchmarks.contest import Contestant, Tally, rate_ratio
-from benchmarks.durable_bare import Bare, bare
-from benchmarks.durable_bus import Durable, running
+from benchmarks.durable_bare import bare
+from benchmarks.durable_bus import Batched, Durable, Handled, running
 from benchmarks.durable_peers import SYNCS, jetstream
 from benchmarks.durable_stored import stored
 from benchmarks.durable_table import Size, Table
@@ -42,6 +42,7 @@ HANDLED_MIN: Final = 20_000
 REPLAY_MIN: Final = 150_000
 THOUSAND: Final = "bare inserts, 1,000 a commit"
 SAME: Final = "bare inserts, as many a commit as assent"
+SAME_BATCHED: Final = "bare inserts, as many a commit as publish_many"
 
 
 class Contest(msgspec.Struct):
@@ -49,12 +50,19 @@ class Contest(msgspec.Struct):
 
     assent: Tally
     same: Tally
+    batched: Tally
+    same_batched: Tally
     thousand: Tally
     peers: list[Tally]
 
     def tallies(self) -> list[Tally]:
         """Return all, in the order of the first round."""
-        return [self.assent, self.same, self.thousand, *self.peers]
+        theirs = [self.same_batched, self.thousand, *self.peers]
+        return [self.assent, self.same, self.batched, *theirs]
+
+    def single(self, tally: Tally) -> bool:
+        """Tell whether one takes part in sending one by one: each of a kind does."""
+        return tally not in {self.batched, self.same_batched, self.thousand}
 
 
 async def contest(table: Table, folder: Path) -> None:
@@ -62,15 +70,27 @@ async def contest(table: Table, folder: Path) -> None:
     size = table.size
     async with AsyncExitStack() as stack:
         durable = await stack.enter_async_context(running(folder / "contest.db"))
+        batched = running(folder / "batched.db", Batched)
+        many = await stack.enter_async_context(batched)
         same = stack.enter_context(bare(folder / "same.db", SAME))
+        theirs = stack.enter_context(bare(folder / "batches.db", SAME_BATCHED))
         thousand = stack.enter_context(bare(folder / "thousand.db", THOUSAND))
         peers = await _peers(table, stack)
-        field = Contest(Tally(durable), Tally(same), Tally(thousand), peers)
+        field = Contest(
+            Tally(durable),
+            Tally(same),
+            Tally(many),
+            Tally(theirs),
+            Tally(thousand),
+            peers,
+        )
         await _round(field, size, backwards=False)
         for tally in field.tallies():
             tally.warmed_up()
         for number in range(size.rounds):
-            _follow(durable, same, thousand)
+            for one in (same, theirs, thousand):
+                one.row = b"x" * durable.row_bytes()
+            same.batch, theirs.batch = durable.batch(), many.batch()
             await _round(field, size, backwards=bool(number % 2))
         table.failures += sum(tally.failures for tally in field.tallies())
         _show(table, field, durable)
@@ -91,13 +111,6 @@ async def _peers(table: Table, stack: AsyncExitStack) -> list[Tally]:
     return found
 
 
-def _follow(durable: Durable, *tables: Bare) -> None:
-    """Have bare SQLite insert rows of Assent's size, and as many a commit."""
-    for one in tables:
-        one.row = b"x" * durable.row_bytes()
-    tables[0].batch = durable.batch()
-
-
 async def _round(field: Contest, size: Size, *, backwards: bool) -> None:
     tallies = field.tallies()
     turns = tallies[::-1] if backwards else tallies
@@ -106,7 +119,7 @@ async def _round(field: Contest, size: Size, *, backwards: bool) -> None:
         await tally.together(size.messages)
     for _ in range(SLICES):
         for tally in turns:
-            if tally is not field.thousand:  # one alone is one alone
+            if field.single(tally):
                 await tally.alone(max(1, size.messages // ALONE_SHARE))
     for tally in turns:
         await tally.settle()
@@ -117,16 +130,23 @@ def _show(table: Table, field: Contest, durable: Durable) -> None:
     assent, same = field.assent, field.same
     table.told("bytes of a row", durable.row_bytes(), "")
     table.told("rows a commit, many in flight", durable.batch(), "")
-    rate = same.per_second()
-    for tally in (field.thousand, same):
-        table.told(tally.contestant.name, tally.per_second(), "rows/s")
-    what = "assent, 1,000 in flight"
-    if rate >= BARE_MIN:
-        table.at_least(what, assent.per_second(), PER_SECOND_MIN, "msgs/s")
-    else:
-        table.told(what, assent.per_second(), "msgs/s")
-    share = rate_ratio(assent.many, same.many)
-    table.at_least("assent / bare, as many a commit", share, BARE_SHARE_MIN)
+    table.told(field.thousand.contestant.name, field.thousand.per_second(), "rows/s")
+    for ours, theirs, words in (
+        (assent, same, ("assent, 1,000 in flight", "assent / bare, as many a commit")),
+        (
+            field.batched,
+            field.same_batched,
+            (field.batched.contestant.name, "publish_many / bare, as many a commit"),
+        ),
+    ):
+        rate = theirs.per_second()
+        table.told(theirs.contestant.name, rate, "rows/s")
+        if rate >= BARE_MIN:
+            table.at_least(words[0], ours.per_second(), PER_SECOND_MIN, "msgs/s")
+        else:
+            table.told(words[0], ours.per_second(), "msgs/s")
+        share = rate_ratio(ours.many, theirs.many)
+        table.at_least(words[1], share, BARE_SHARE_MIN)
     for tally in field.peers:
         name = tally.contestant.name
         table.told(f"{name}, 1,000 in flight", tally.per_second(), "msgs/s")
@@ -142,7 +162,7 @@ def _show(table: Table, field: Contest, durable: Durable) -> None:
 
 async def handled(table: Table, folder: Path) -> None:
     """Publish to a durable consumer, whose acknowledgements are kept as well."""
-    async with running(folder / "handled.db", handled=True) as durable:
+    async with running(folder / "handled.db", Handled) as durable:
         tally = Tally(durable)
         for number in range(table.size.rounds + 1):
             gc.collect()

@@ -55,8 +55,18 @@ class Durable:
         self._rows = self._commits = 0
 
     async def together(self, messages: int) -> Took:
-        """Publish from `IN_FLIGHT` tasks, each awaiting its outcome."""
-        left, failures, before = messages, 0, self.stats()
+        """Publish many at once; count what a commit had."""
+        before = self.stats()
+        start = time.perf_counter()
+        failures = await self._publish(messages)
+        seconds = time.perf_counter() - start
+        self._rows += self.stats().appended - before.appended
+        self._commits += self.stats().commits - before.commits
+        return Took(messages, seconds, failures)
+
+    async def _publish(self, messages: int) -> int:
+        """Publish from `IN_FLIGHT` tasks, each awaiting its outcome; return the failures."""
+        left, failures = messages, 0
 
         async def work() -> None:
             nonlocal left, failures
@@ -64,14 +74,10 @@ class Durable:
                 left -= 1
                 failures += not await self.send()
 
-        start = time.perf_counter()
         async with asyncio.TaskGroup() as tasks:
             for _ in range(IN_FLIGHT):
                 tasks.create_task(work())
-        seconds = time.perf_counter() - start
-        self._rows += self.stats().appended - before.appended
-        self._commits += self.stats().commits - before.commits
-        return Took(messages, seconds, failures)
+        return failures
 
     async def alone(self, messages: int) -> Took:
         """Publish, and await the outcome of each."""
@@ -113,6 +119,22 @@ class Durable:
         seconds = time.perf_counter() - start
         failures += abs(await self.kept() - read)
         return Took(read, seconds, failures)
+
+
+class Batched(Durable):
+    """A running bus, and an agent that publishes many with one call."""
+
+    name = f"assent, publish_many of {IN_FLIGHT:,}"
+
+    async def _publish(self, messages: int) -> int:
+        """Publish `IN_FLIGHT` messages with each call, one call after the other."""
+        failures = 0
+        for start in range(0, messages, IN_FLIGHT):
+            items = [(SUBJECT, BODY)] * min(IN_FLIGHT, messages - start)
+            outcomes = await self.agent.publish_many(items)
+            accepted = sum(isinstance(outcome, Accepted) for outcome in outcomes)
+            failures += len(items) - accepted
+        return failures
 
 
 class Handled(Durable):
@@ -166,10 +188,10 @@ def settings(file: Path, most: int = STORED_MAX) -> Settings:
 
 
 @asynccontextmanager
-async def running(file: Path, *, handled: bool = False) -> AsyncIterator[Durable]:
+async def running(file: Path, kind: type[Durable] = Durable) -> AsyncIterator[Durable]:
     """Run a bus on the store in a file, made if it is not there."""
     bus = Bus(policy_data(), settings=await asyncio.to_thread(settings, file))
-    durable = Handled(bus, file) if handled else Durable(bus, file)
+    durable = kind(bus, file)
     async with bus:
         yield durable
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar, Unpack, overload
 
-from bus.awaiting import Coming, breathe, ended
+from bus.awaiting import Coming, all_ended, breathe
 from bus.core.codec import decoder
 from bus.core.decision import Principal
 from bus.core.errors import (
@@ -47,7 +47,7 @@ class Agent(Member):
         self._broadcast = Origin(self._origin.routes, self._origin.usage, broadcast)
         self._ingest = host.pipeline.ingest
         self._wait_s = host.parts.publish_wait_s
-        self._inquiries = Inquiries(host, self._author, self._origin)
+        self.inquiries = Inquiries(host, self._author, self._origin)
 
     def publish(  # noqa: PLR0913, PLR0917 - calls with keyword-only ones are not specialised
         self,
@@ -140,7 +140,7 @@ class Agent(Member):
                 outcomes.append(await self._reject("", odd))
             else:
                 outcomes.append(await ingest(message, origin, "publish", wait_s))
-        return [await ended(outcome) for outcome in outcomes]
+        return await all_ended(outcomes)
 
     async def forward(self, message: Message, wait: float | None = None) -> Outcome:
         """Publish a message of this agent's that carries a stamp, under its own id.
@@ -228,7 +228,7 @@ class Agent(Member):
         await self.connected()
         options = Options(**extras) if extras else NO_OPTIONS
         try:
-            answer = await self._inquiries.ask(subject, body, timeout, options)
+            answer = await self.inquiries.ask(subject, body, timeout, options)
         except MalformedRequestError as malformed:
             await self._reject(subject, malformed.cause)
             raise malformed.cause from None

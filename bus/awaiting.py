@@ -19,3 +19,17 @@ async def breathe(outcomes: list[Coming]) -> None:
 async def ended(outcome: Coming) -> Outcome:
     """Return an outcome, once there is one."""
     return await outcome if isinstance(outcome, asyncio.Future) else outcome
+
+
+async def all_ended(outcomes: list[Coming]) -> list[Outcome]:
+    """Return outcomes in their order, once there are all."""
+    found: list[Outcome] = []
+    for outcome in outcomes:
+        # No coroutine for each: the first of a commit is waited for, the rest is there.
+        if not isinstance(outcome, asyncio.Future):
+            found.append(outcome)
+        elif outcome.done():
+            found.append(outcome.result())
+        else:
+            found.append(await outcome)
+    return found

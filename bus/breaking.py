@@ -15,14 +15,13 @@ from bus.chaos import (
     ChaosAudit,
     ChaosAuthorizer,
     ChaosClock,
+    ChaosHandlers,
     ChaosStore,
-    Disk,
-    Handles,
     Injector,
-    Memory,
     Seam,
     Surroundings,
     authorizer,
+    handlers,
     keeper,
     recorder,
 )
@@ -33,13 +32,16 @@ from bus.core.chaosplan import Plan
 from bus.core.decision import Principal
 from bus.core.errors import ConfigurationError
 from bus.core.faults import Kind, Reach
+from bus.core.limits import AUDIT_WAIT_S
+from bus.core.operatinglimits import CHAOS_S_MAX, CHAOS_TIMEOUT_S
+from bus.core.storelimits import STORE_WAIT_S
 from bus.core.suggest import hint
 from bus.host import Host
 from bus.parts import Parts
 from bus.ports import Clock
 from bus.recovery import Orchestrator, UnwellError
 
-_QUESTIONS: Final = frozenset({Kind.LATENCY, Kind.ERROR, Kind.PARTITION})
+_QUESTIONS: Final = frozenset({Kind.LATENCY, Kind.ERROR, Kind.TIMEOUT, Kind.PARTITION})
 _CLOCK: Final = "clock"
 _SEED_BYTES: Final = 8
 
@@ -78,6 +80,12 @@ def injector(
     check(settings)
     if not settings.chaos.enabled:
         return None
+    from bus.chaos.ballast import (  # noqa: PLC0415 - slow, and rarely needed
+        Disk,
+        Handles,
+        Memory,
+    )
+
     file = settings.store.file or settings.audit.file
     folder = None if file is None else file.parent
     trips = dict(breakers or {})
@@ -126,24 +134,34 @@ def clock_of(injector: Injector | None, clock: Clock) -> Clock:
     return clock if injector is None else injector.clock
 
 
-def around(injector: Injector | None, parts: Parts) -> Parts:
-    """Return the parts with a seam in each that can be hit; as they are without one."""
+def around(
+    injector: Injector | None, parts: Parts, settings: Settings | None = None
+) -> Parts:
+    """Return the parts with a seam in each that can be hit; as they are without one.
+
+    `settings` say how long an engine of policy is waited for, where it is not the usual.
+    """
     if injector is None:
         return parts
     true = injector.clock.true
 
-    def seam(component: str) -> Seam:
-        return Seam(injector.plan, component, true)
+    def seam(component: str, deadline_s: float) -> Seam:
+        return Seam(injector.plan, component, true, deadline_s)
 
     kept = parts.kept
     if kept is not None:
-        store = ChaosStore(kept.store, seam(keeper.COMPONENT), true)
+        store = ChaosStore(kept.store, seam(keeper.COMPONENT, STORE_WAIT_S), true)
         kept = msgspec.structs.replace(kept, store=store)
     return msgspec.structs.replace(
         parts,
-        authorizer=ChaosAuthorizer(parts.authorizer, seam(authorizer.COMPONENT)),
-        audit=ChaosAudit(parts.audit, seam(recorder.COMPONENT)),
+        authorizer=ChaosAuthorizer(
+            parts.authorizer,
+            seam(authorizer.COMPONENT, _policy_s(settings or Settings())),
+        ),
+        audit=ChaosAudit(parts.audit, seam(recorder.COMPONENT, AUDIT_WAIT_S)),
         kept=kept,
+        # Who waits for a handler is its lease, which ends it.
+        around=ChaosHandlers(seam(handlers.COMPONENT, CHAOS_S_MAX)).around,
     )
 
 
@@ -180,6 +198,15 @@ def attach(
     )
 
 
+def _policy_s(settings: Settings) -> float:
+    """Return how long who asks policy waits for its answer."""
+    own = {
+        "opa": settings.opa.deadline_seconds,
+        "isolated": settings.isolated.deadline_seconds,
+    }
+    return own.get(settings.policy.engine, CHAOS_TIMEOUT_S)
+
+
 def _reach(chaos: ChaosSettings) -> Reach:
     return Reach(
         max_seconds=chaos.max_seconds,
@@ -194,6 +221,7 @@ def _offers(
     offers = {
         authorizer.COMPONENT: _QUESTIONS,
         recorder.COMPONENT: _QUESTIONS,
+        handlers.COMPONENT: _QUESTIONS,
         _CLOCK: frozenset({Kind.CLOCK}),
         Kind.MEMORY.value: frozenset({Kind.MEMORY}),
         Kind.HANDLES.value: frozenset({Kind.HANDLES}),

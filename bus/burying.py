@@ -8,9 +8,12 @@ from bus.consumers import Consumer
 from bus.core.changes import Bury, Change, DeliveryRow, Letter
 from bus.core.entries import Sealer
 from bus.core.limits import ERROR_CHARS_MAX
+from bus.core.names import SYSTEM_AGENT
 from bus.core.storelimits import FEED_RETRY_S
+from bus.culling import Culling
+from bus.feeding import StartTask
 from bus.ports import AuditLog, Clock
-from bus.storing import MessageStore
+from bus.storing import Store
 from bus.subscription import Delivery
 
 
@@ -18,15 +21,30 @@ class Burying:
     """Keeps the dead letters of one bus."""
 
     def __init__(
-        self, store: MessageStore, sealer: Sealer, clock: Clock, audit: AuditLog
+        self,
+        store: Store,
+        sealer: Sealer,
+        clock: Clock,
+        audit: AuditLog,
+        start: StartTask,
     ) -> None:
         self._store = store
+        self._culling = Culling(store, start, self._gave_way)
         self._sealer = sealer
         self._clock = clock
         self._audit = audit
         self._next_letter = 1
         self.owed = 0  # changes that the store has not kept yet
-        self.stopped = False
+        self._stopped = False
+
+    @property
+    def stopped(self) -> bool:
+        """Whether nothing more is kept."""
+        return self._stopped
+
+    def stop(self) -> None:
+        """Insist on nothing any more."""
+        self._stopped = self._culling.stopped = True
 
     def restore(self, next_letter: int) -> None:
         """Go on from what a store has seen."""
@@ -58,6 +76,7 @@ class Burying:
         )
         self._next_letter += 1
         self.insist(Bury(consumer.row.id, row.number, letter))
+        self._culling.look()
 
     def insist(self, change: Change) -> None:
         """Submit a change until it is kept, or the bus stops."""
@@ -67,7 +86,7 @@ class Burying:
             self._store.submit((change,), done)
 
         def done(error: Exception | None) -> None:
-            if error is not None and not self.stopped:
+            if error is not None and not self._stopped:
                 self._clock.call_after(FEED_RETRY_S, again)
             else:
                 self.owed -= 1
@@ -77,16 +96,14 @@ class Burying:
     def note(self, event: str, consumer: Consumer, detail: str) -> None:
         """Record what happened to a row that has no message one could name."""
         row = consumer.row
-        self._audit.append(
-            (
-                event,
-                self._clock.now_ns(),
-                bytes(16),
-                row.tenant,
-                row.agent,
-                row.pattern,
-                "",
-                f"{row.name}: {detail}"[:ERROR_CHARS_MAX],
-                b"",
-            )
-        )
+        place = (row.tenant, row.agent, row.pattern)
+        self._note(event, place, f"{row.name}: {detail}")
+
+    def _gave_way(self, tenant: str, letters: int) -> None:
+        told = f"{letters} dead letters gave way: the tenant had too many"
+        self._note("evicted", (tenant, SYSTEM_AGENT, ""), told)
+
+    def _note(self, event: str, place: tuple[str, str, str], detail: str) -> None:
+        """Record; `place` is tenant, agent and subject."""
+        now_ns, told = self._clock.now_ns(), detail[:ERROR_CHARS_MAX]
+        self._audit.append((event, now_ns, bytes(16), *place, "", told, b""))

@@ -123,7 +123,8 @@ class Keeping:
         return None
 
     def _submitted(self, kept: Kept) -> "asyncio.Future[Outcome]":
-        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        # Made without the loop's own method: that is a call more for each message.
+        future: asyncio.Future[Outcome] = asyncio.Future()
         kept.future = future
         self.store.submit(kept.changes(), kept)
         return future

@@ -150,10 +150,13 @@ class Kept:
 
     def __call__(self, error: Exception | None) -> None:
         """Hand it over and tell its publisher, or tell why it was not kept."""
-        for taker in self.takers:
+        takers = self.takers
+        for taker in takers:
             taker.hold(-1)
+        outcome: Outcome
         if error is None:
-            outcome: Outcome = self._entered()
+            self._entered()
+            outcome = Accepted(self.message.id, self.decision, len(takers))
         else:
             self._forget()
             self.counter.refused(error)
@@ -181,7 +184,7 @@ class Kept:
         if self.scope:
             self.counter.remembered.end(self.scope, None, 0)
 
-    def _entered(self) -> Accepted:
+    def _entered(self) -> None:
         message, decision, counter = self.message, self.decision, self.counter
         counter.record(
             (
@@ -201,12 +204,12 @@ class Kept:
             counter.remembered.end(self.scope, self._key, self.until_ns)
         if self.due_ns:
             counter.woken(self.due_ns)
-        self._hand_over()
+        if self.takers:
+            self._hand_over()
         self.route.stats.accepted += 1
         usage = self.origin.usage
         usage.events += 1
         usage.body_bytes += len(message.body)
-        return self.accepted()
 
     def _hand_over(self) -> None:
         message, decision = self.message, self.decision

@@ -53,7 +53,7 @@ class Ledger:
         self.streams = Streams(kept.streams)
         self.consumers = Consumers()
         self.keeping = Keeping(store, sealer, self.streams, audit, clock)
-        self.burying = Burying(store, sealer, clock, audit)
+        self.burying = Burying(store, sealer, clock, audit, start)
         self.feeder = Feeder(store, sealer, clock, start, self)
         self.ageing = Ageing(store, clock, start, self.streams, self)
         self.keeping.cut_away, self.keeping.fed = self.evicted, self.feeder.feed
@@ -89,7 +89,8 @@ class Ledger:
 
     def stop(self) -> None:
         """Read and wake nothing more."""
-        self.feeder.stopped = self.rereading.stopped = self.burying.stopped = True
+        self.feeder.stopped = self.rereading.stopped = True
+        self.burying.stop()
         self.later.stop()
         for consumer in self.consumers.by_id.values():
             consumer.stop()

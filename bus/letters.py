@@ -1,14 +1,14 @@
 """Answers and dead letters: what a delivery sends on, each published like anything else.
 
-Rule: a dead letter is kept first (bounded, the oldest gives way and is counted), and
-then published under `$DEAD.` if anybody subscribes; whoever waits for a reply to it is
+Rule: a dead letter is kept first (bounded: of the tenant that has most, the oldest gives
+way and is counted), and then published under `$DEAD.` if anybody subscribes; whoever waits for a reply to it is
 told at once.
 """
 
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import msgspec
@@ -33,12 +33,80 @@ SUBSCRIPTION_HEADER: Final = "assent-dead-subscription"
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
-    """A message that was given up for one subscription, and why."""
+    """A message that was given up for one subscription, and why.
+
+    `number` counts the letters of this run, from 1.
+    """
 
     message: Message
     subscription: str
     attempts: int
     reason: str
+    number: int = 0
+
+
+class Shelf:
+    """Letters, the oldest first. Past a bound the tenant that takes most gives way."""
+
+    __slots__ = ("_bytes", "_letters", "_theirs")
+
+    def __init__(self) -> None:
+        self._letters: deque[DeadLetter] = deque()
+        self._bytes = 0  # of bodies
+        self._theirs: dict[str, tuple[int, int]] = {}  # number and bytes by tenant
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._letters)
+
+    def __iter__(self) -> Iterator[DeadLetter]:
+        """Go through them."""
+        return iter(self._letters)
+
+    def put(self, letter: DeadLetter) -> int:
+        """Add one; return how many gave way."""
+        self._letters.append(letter)
+        self._count(letter, 1)
+        gone = 0
+        while (by := self._past()) is not None:
+            most = max(self._theirs, key=lambda tenant: self._theirs[tenant][by])
+            self._give_way(most)
+            gone += 1
+        return gone
+
+    def take(self) -> DeadLetter:
+        """Take the oldest."""
+        letter = self._letters.popleft()
+        self._count(letter, -1)
+        return letter
+
+    def clear(self) -> None:
+        """Take all."""
+        while self._letters:
+            self.take()
+
+    def _past(self) -> int | None:
+        """Return which bound is passed: that on numbers (0), on bytes (1), or none."""
+        if len(self._letters) > DEAD_LETTERS_KEPT_MAX:
+            return 0
+        return 1 if self._bytes > DEAD_LETTER_BYTES_MAX else None
+
+    def _give_way(self, tenant: str) -> None:
+        """Take a tenant's oldest, which is there."""
+        for place, letter in enumerate(self._letters):
+            if letter.message.tenant == tenant:
+                del self._letters[place]
+                self._count(letter, -1)
+                return
+
+    def _count(self, letter: DeadLetter, step: int) -> None:
+        tenant = letter.message.tenant
+        number, size = self._theirs.get(tenant, (0, 0))
+        change = step * len(letter.message.body)
+        self._bytes += change
+        self._theirs[tenant] = (number + step, size + change)
+        if not number + step:
+            del self._theirs[tenant]
 
 
 class Waiting:
@@ -57,22 +125,22 @@ class Letters:
     def __init__(
         self, terms: Terms, pipeline: Pipeline, origin: Callable[[str, str], Origin]
     ) -> None:
-        self.kept: deque[DeadLetter] = deque()
-        self._kept_bytes = 0
+        self.kept = Shelf()
         self.evicted = 0
         self.unpublished = 0
+        self._buried = 0
         self.requests: dict[str, dict[str, Waiting]] = {}
         self._terms = terms
         self._pipeline = pipeline
         self._origin = origin
-        self._to_publish: deque[DeadLetter] = deque(maxlen=DEAD_LETTERS_KEPT_MAX)
+        self._to_publish = Shelf()
         self._more = asyncio.Event()
         self._publishing = False
 
     @property
     def busy(self) -> bool:
         """Whether a dead letter is still to be published."""
-        return bool(self._to_publish) or self._publishing
+        return len(self._to_publish) > 0 or self._publishing
 
     async def reply(self, delivery: Delivery, body: object) -> Outcome:
         """Publish the answer to a message that names where to answer."""
@@ -102,29 +170,17 @@ class Letters:
     def bury(self, delivery: Delivery, reason: str) -> None:
         """Keep a dead letter, tell whoever waits for its reply, publish it soon."""
         message, sub = delivery.message, delivery.subscription
-        letter = DeadLetter(message, sub.name, delivery.attempt, reason)
-        self._keep(letter)
+        self._buried += 1
+        letter = DeadLetter(message, sub.name, delivery.attempt, reason, self._buried)
+        self.evicted += self.kept.put(letter)
         self.fault(delivery)
         if message.subject.startswith(DEAD_PREFIX):
             return  # a dead letter that dies is kept, not published once more
         if self._origin(message.tenant, SYSTEM_AGENT).routes.wanted(
             DEAD_PREFIX + message.subject
         ):
-            if len(self._to_publish) == DEAD_LETTERS_KEPT_MAX:
-                self.unpublished += 1  # the oldest gives way; it is kept all the same
-            self._to_publish.append(letter)
+            self.unpublished += self._to_publish.put(letter)  # kept all the same
             self._more.set()
-
-    def _keep(self, letter: DeadLetter) -> None:
-        """Keep a letter; the oldest give way to it, by number and by bytes."""
-        self.kept.append(letter)
-        self._kept_bytes += len(letter.message.body)
-        while (
-            len(self.kept) > DEAD_LETTERS_KEPT_MAX
-            or self._kept_bytes > DEAD_LETTER_BYTES_MAX
-        ):
-            self._kept_bytes -= len(self.kept.popleft().message.body)
-            self.evicted += 1
 
     def fault(self, delivery: Delivery) -> None:
         """Tell whoever waits for a reply, once the last taker has given it up."""
@@ -176,8 +232,8 @@ class Letters:
             await self._more.wait()
             self._more.clear()
             self._publishing = True
-            while self._to_publish:
-                await self._publish(self._to_publish.popleft())
+            while len(self._to_publish):
+                await self._publish(self._to_publish.take())
             self._publishing = False
 
     async def _publish(self, letter: DeadLetter) -> None:

@@ -17,6 +17,7 @@ from bus.core.storelimits import LETTERS_READ_MAX
 from bus.core.subject import DEAD_PREFIX
 from bus.draft import Author, stub
 from bus.host import Host
+from bus.lane import Lane
 from bus.letterbox import StoredLetter
 from bus.outbox import require_none
 from bus.ports import Access
@@ -57,6 +58,10 @@ class Member:
     def roles(self) -> tuple[str, ...]:
         """The agent's roles when it was named."""
         return self._principal.roles
+
+    def lane(self) -> Lane:
+        """Return what publishes for the agent in order; first await `connected`."""
+        return Lane(self._host, self._author, self._origin)
 
     def vouch(self, data: bytes) -> bytes:
         """Return a seal over bytes that the agent will show again: for `bus.effects`.
@@ -119,13 +124,14 @@ class Member:
             if not streams:
                 raise UsageError(f"nothing is kept in a stream {stream!r}")
         parts = self._host.parts
-        async for entry in ledger.rereading.entries(streams, tokens, start):
-            if entry.decision.revision == parts.authorizer.revision:
-                yield entry
-                continue
-            message = await as_now(parts, entry.message, entry.decision)
-            if message is not None:
-                yield msgspec.structs.replace(entry, message=message)
+        async for page in ledger.rereading.entries(streams, tokens, start):
+            for entry in page:
+                if entry.decision.revision == parts.authorizer.revision:
+                    yield entry
+                    continue
+                message = await as_now(parts, entry.message, entry.decision)
+                if message is not None:
+                    yield msgspec.structs.replace(entry, message=message)
 
     async def dead_letters(
         self, *, after: int = 0, limit: int = 100

@@ -51,6 +51,8 @@ class Once:
         token = outbox.set(box)
         try:
             result = await work
+            if box.undone is not None:
+                raise box.undone  # noqa: TRY301 - as if the handler had let it through
             reply_to = delivery.message.reply_to
             if result is not None and not (reply_to or INBOX_PREFIX).startswith(
                 INBOX_PREFIX

@@ -20,12 +20,15 @@ from bus.core.recovering import Standing, standing
 from bus.host import Host
 from bus.ledger import Ledger
 from bus.recovery import HealthBoard, Orchestrator, Status, Transition
+from bus.rewinding import Rewound
 from bus.subscription import Subscription
 from bus.watching import Checks, ConsumerLine, Pace, Seen, Top
 
 _OPERATOR: Final = "operator"
 
 Picture = Callable[[], Awaitable[Top]]
+Rewind = Callable[[str, str], Awaitable[Rewound]]
+"""Takes a consumer back to its last ack: of that name, of that tenant or of the one."""
 
 
 class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -36,6 +39,13 @@ class OfComponent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The component an order is for."""
 
     component: str
+
+
+class OfConsumer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The durable consumer an order is for; `tenant` where several have that name."""
+
+    consumer: str
+    tenant: str = ""
 
 
 class History(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -75,7 +85,10 @@ class Faults(msgspec.Struct, frozen=True):
 
 
 def commands(
-    picture: Picture, chaos: Injector | None, recovery: Orchestrator | None
+    picture: Picture,
+    chaos: Injector | None,
+    recovery: Orchestrator | None,
+    rewind: Rewind,
 ) -> dict[str, Command]:
     """Return the commands by name, for `bus.adapters.control.serve`.
 
@@ -88,6 +101,7 @@ def commands(
 
     return {
         "top": command(Nothing, top),
+        "recovery.rewind": _rewind_command(rewind),
         **_recovery_commands(recovery),
         **_chaos_commands(chaos),
     }
@@ -120,6 +134,31 @@ def _recovery_commands(recovery: Orchestrator | None) -> dict[str, Command]:
         "recovery.approve": command(OfComponent, approve),
         "recovery.cancel": command(OfComponent, cancel),
     }
+
+
+def _rewind_command(rewind: Rewind) -> Command:
+    async def rewound(asked: OfConsumer) -> Rewound:
+        return await rewind(asked.consumer, asked.tenant)
+
+    return command(OfConsumer, rewound)
+
+
+def rewinds(host: Host) -> Rewind:
+    """Return what takes a consumer of a bus back to its last ack, and records that.
+
+    It raises `UsageError` where the bus is not running or keeps nothing, and as
+    `bus.rewinding.Rewinding.rewind_named`.
+    """
+
+    async def rewind(name: str, tenant: str) -> Rewound:
+        host.require_open()
+        done = await host.require_ledger().rewinding.rewind_named(name, tenant)
+        told = f"consumer {done.consumer} of {done.tenant}: rewound to its last ack"
+        more = f"{done.deliveries} not settled, {done.in_hand} of them in hand"
+        host.notes.note("recovery", f"{told}; {more}; by {_OPERATOR}")
+        return done
+
+    return rewind
 
 
 def _chaos_commands(chaos: Injector | None) -> dict[str, Command]:

@@ -13,6 +13,7 @@ from bus.core.errors import (
     LimitExceededError,
     MalformedMessageError,
     ProtocolError,
+    UnavailableError,
     UsageError,
 )
 from bus.core.outcome import Accepted
@@ -44,13 +45,17 @@ class Boxed(Protocol):
 
 
 class Outbox:
-    """The messages of one handler's run, in the order they were published in."""
+    """The messages of one handler's run, in the order they were published in.
 
-    __slots__ = ("closed", "kept")
+    `undone` is why nothing of it may be kept, whatever the handler makes of that.
+    """
+
+    __slots__ = ("closed", "kept", "undone")
 
     def __init__(self) -> None:
         self.kept: list[Boxed] = []
         self.closed = False
+        self.undone: UnavailableError | None = None
 
     def put(self, kept: Boxed) -> Accepted:
         """Take a message; it is accepted if its handler's transaction is kept.

@@ -14,8 +14,14 @@ from bus.ports import AuditLog, Authorizer, Clock, Meter, Processor, Validator
 from bus.routes import Counters, Plan
 from bus.storing import Store
 from bus.streams import StreamSpec
+from bus.wants import Spec
 
 LATENCY_BUCKETS = 65  # one per bit of a 64-bit number of nanoseconds
+
+
+def as_asked(spec: Spec) -> Spec:
+    """Return what a subscriber asked for as it is."""
+    return spec
 
 
 class Storage(msgspec.Struct, frozen=True):
@@ -30,7 +36,8 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     """One of each port, chosen by the composition root (`bus.app`).
 
     `limiter` makes what carries out a rate that policy obliges. Without `kept` messages
-    are handed straight to the queues of their takers.
+    are handed straight to the queues of their takers. `around` may put something around
+    a subscriber's handler.
     """
 
     authorizer: Authorizer
@@ -44,6 +51,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     limiter: Callable[[Rate], Processor]
     kept: Storage | None = None
     hand: Hand = hand_over
+    around: Callable[[Spec], Spec] = as_asked
     publish_wait_s: float = PUBLISH_WAIT_S
     ack_wait_s: float = ACK_WAIT_S
     max_deliver: int = DELIVERIES_MAX

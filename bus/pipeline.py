@@ -6,7 +6,7 @@ into outcomes.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import cast
 
 import msgspec
@@ -20,7 +20,6 @@ from bus.core.errors import (
     PolicyUnavailableError,
     ProtocolError,
 )
-from bus.core.limits import ERROR_CHARS_MAX, SUBJECT_BYTES_MAX
 from bus.core.message import RESPONSE, Message
 from bus.core.outcome import Accepted, Denied, Failed, Outcome, Rejected
 from bus.holds import Holds
@@ -28,8 +27,10 @@ from bus.keeping import Keeping
 from bus.parts import Parts
 from bus.ports import Action
 from bus.rooms import take_rooms
-from bus.routes import INVALID, Origin
+from bus.routes import INVALID, Origin, Route
 from bus.subscription import Subscription
+
+Takers = tuple[Subscription, ...]
 
 
 class Pipeline:
@@ -51,6 +52,7 @@ class Pipeline:
         self._check = parts.validator.check
         self._hand = parts.hand
         self._record = parts.audit.append
+        self.seen: Callable[[Message, Action], None] | None = None  # who looks on
 
     async def ingest(  # noqa: C901, PLR0912, PLR0915 - plain on purpose, see below
         self,
@@ -68,6 +70,8 @@ class Pipeline:
         only in the last steps, which do not wait.
         """
         # One function: calls are what this path pays for most (docs/decisions/0005).
+        if self.seen is not None:
+            self.seen(message, action)
         try:
             if self._audit.full:
                 await self._audit.room()
@@ -84,6 +88,7 @@ class Pipeline:
             decision = None if now_ns else decide_now(action, message)
             if decision is None:
                 decision = await self._authorizer.decide(action, message)
+                route = self._route(message, action, origin)
             if not decision.plain or decision.revision is not message.revision:
                 message = steps.oblige(message, decision)
             if message.reply_to is not None:
@@ -106,17 +111,15 @@ class Pipeline:
                     message, decision = await self._still(
                         message, action, decision, origin
                     )
+            if message.reply_to is not None or route.stages:  # it may have waited
+                route = self._route(message, action, origin)
             takers = route.fixed
             if takers is None or origin.strategy is not None:
-                strategy = origin.strategy or route.strategy
-                if keeping is None or not steps.nobody_yet(action, route):
-                    takers = steps.planned(message, route, strategy)
-                else:
-                    takers = ()
+                takers = self._takers(message, action, route, origin)
             for taker in takers:
                 if taker.size >= taker.limit:
-                    message, decision = await self._wait_for_room(
-                        (message, action, decision), origin, takers, wait_s
+                    message, decision, route, takers = await self._wait_for_room(
+                        (message, action, decision), origin, (route, takers), wait_s
                     )
                     break
             seal = self._seal
@@ -237,21 +240,27 @@ class Pipeline:
         self,
         asked: tuple[Message, Action, Decision],
         origin: Origin,
-        takers: Sequence[Subscription],
+        place: tuple[Route, Takers],
         wait_s: float,
-    ) -> tuple[Message, Decision]:
-        """Wait; a decision that a reload has overtaken meanwhile is made again."""
+    ) -> tuple[Message, Decision, Route, Takers]:
+        """Wait; what has been overtaken meanwhile, decision or plan, is made again."""
         message, action, decision = asked
+        route, takers = place
         until_ns = self._parts.clock.now_ns() + int(wait_s * 1e9)
         known = decision.revision
         while True:
             left_s = max(until_ns - self._parts.clock.now_ns(), 0) / 1e9
             await take_rooms(takers, min(left_s, wait_s), self._parts.clock)
-            self._guard(message, action, origin)
-            if known == self._authorizer.revision:
-                return message, decision
+            found = self._route(message, action, origin)
+            if found.takers == route.takers and known == self._authorizer.revision:
+                return message, decision, found, takers
             for taker in takers:
                 taker.grant()
+            if found.takers != route.takers:
+                takers = self._takers(message, action, found, origin)
+            route = found
+            if known == self._authorizer.revision:
+                continue
             known = self._authorizer.revision
             decision = await self._authorizer.decide(action, message)
             await self.may_answer_to(message)
@@ -259,11 +268,22 @@ class Pipeline:
             steps.bound(message, decision)
             self._carry(message, decision, origin, action)
 
-    def _guard(self, message: Message, action: Action, origin: Origin) -> None:
-        """Look at the subject once more: it may have been made quiet meanwhile."""
+    def _route(self, message: Message, action: Action, origin: Origin) -> Route:
+        """Look once more: who subscribes, or what is quiet, may have changed meanwhile."""
         route = origin.find(message.subject) or origin.routes.resolve(message.subject)
         if route.guarded:
             steps.guard(message, action, route, self._parts.clock.now_ns())
+        return route
+
+    def _takers(
+        self, message: Message, action: Action, route: Route, origin: Origin
+    ) -> Takers:
+        """Return whom a message is planned for; nobody, where it may be kept for later."""
+        if route.fixed is not None and origin.strategy is None:
+            return route.fixed
+        if self._keeping is not None and steps.nobody_yet(action, route):
+            return ()
+        return steps.planned(message, route, origin.strategy or route.strategy)
 
     def _ended(self, message: Message, origin: Origin, outcome: Outcome) -> Outcome:
         """Count and record an ending other than Accepted."""
@@ -276,17 +296,5 @@ class Pipeline:
         event, detail = steps.tell(stats, outcome)
         if isinstance(outcome, Failed) and isinstance(outcome.error, AuditStalledError):
             return outcome  # what cannot be recorded was not let in either
-        self._record(
-            (
-                event,
-                message.created_ns,
-                message.id,
-                message.tenant,
-                message.sender,
-                subject[:SUBJECT_BYTES_MAX],
-                message.revision,
-                detail[:ERROR_CHARS_MAX],
-                b"",
-            )
-        )
+        self._record(steps.record_of(message, event, subject, detail))
         return outcome

@@ -53,13 +53,14 @@ class Rereading:
         self._store = store
         self._sealer = sealer
         self._check = validator.check
+        self._constitution = validator.constitution
         self._clock = clock
         self.stopped = False
 
     async def entries(
         self, streams: Sequence[Stream], pattern: Pattern, start: Start
-    ) -> AsyncIterator[Entry]:
-        """Yield what streams keep under a pattern, one stream after the other.
+    ) -> AsyncIterator[list[Entry]]:
+        """Yield what streams keep under a pattern by pages, one stream after the other.
 
         Up to what was kept when it is asked for; what has expired is left out.
 
@@ -67,25 +68,38 @@ class Rereading:
             StoreBrokenError, ConstitutionalError: an entry is not what was kept.
             StoreUnavailableError: the store cannot be read now.
         """
-        every = pattern == (">",)
         for stream in streams:
             last = key_of(stream.id, stream.last)
             first = key_of(stream.id, await self.first(stream, start))
             async for page in self._pages(first, last):
-                now_ns = self._clock.now_ns()
-                for key, sealed in page:
-                    entry = self._sealer.open(key, sealed)
-                    message = entry.message
-                    subject = message.subject
-                    if not (every and subject[0] != "$") and not grammar.matches(
-                        pattern, tuple(subject.split("."))
-                    ):
-                        continue
-                    try:
-                        self._check(message, now_ns)
-                    except MessageExpiredError:
-                        continue
-                    yield entry
+                yield self._opened(page, pattern)
+
+    def _opened(self, page: Page, pattern: Pattern) -> list[Entry]:
+        """Return the entries of a page that fall under a pattern and are not over.
+
+        The seal covers a message with its stamp, so that need not be checked once more
+        where nothing else is to be.
+        """
+        found: list[Entry] = []
+        open_, constitution = self._sealer.open, self._constitution
+        falls: dict[str, bool] = {}  # subjects are fewer than messages
+        now_ns = self._clock.now_ns()
+        for key, sealed in page:
+            entry = open_(key, sealed)
+            message = entry.message
+            subject = message.subject
+            if subject not in falls:
+                tokens = tuple(subject.split("."))
+                falls[subject] = grammar.matches(pattern, tokens)
+            if not falls[subject]:
+                continue
+            if message.expires_ns is not None or message.constitution != constitution:
+                try:
+                    self._check(message, now_ns)
+                except MessageExpiredError:
+                    continue
+            found.append(entry)
+        return found
 
     async def _pages(self, first: int, last: int) -> AsyncIterator[Page]:
         """Yield entries by pages; the next is read while one is looked at."""

@@ -2,17 +2,38 @@
 
 from typing import Final
 
+import msgspec
+
 from bus.consumers import BEFORE_ALL, Consumer
 from bus.core.delivery import State
 from bus.core.entries import Sealer
-from bus.core.errors import StoreBrokenError, StoreUnavailableError
+from bus.core.errors import StoreBrokenError, StoreUnavailableError, UsageError
 from bus.core.limits import ERROR_CHARS_MAX
+from bus.core.suggest import hint
 from bus.feeding import Feeder, committed
 from bus.membership import Consumers
 from bus.storing import Store
 from bus.subscription import Delivery, Subscription
 
 _OUT: Final = frozenset({State.READY, State.IN_FLIGHT})
+
+
+class UnknownConsumerError(UsageError):
+    """The store keeps no consumer of that name, or several tenants have one."""
+
+    code = "unknown_consumer"
+
+
+class Rewound(msgspec.Struct, frozen=True, kw_only=True):
+    """A consumer that was taken back to its last ack.
+
+    `deliveries` are not settled; all but the `in_hand` of handlers are read anew.
+    """
+
+    tenant: str
+    consumer: str
+    deliveries: int
+    in_hand: int
 
 
 class Rewinding:
@@ -61,6 +82,45 @@ class Rewinding:
             if consumer.stuck or consumer.anew:
                 self.rewind(consumer)
         await committed(self._store)
+
+    async def rewind_named(self, name: str, tenant: str = "") -> Rewound:
+        """Take one consumer back to its last ack; without `tenant` the one that has it.
+
+        Handlers go on with what they have in hand. Nothing is delivered that was settled.
+
+        Raises:
+            UnknownConsumerError: there is none, or several tenants have one.
+            StoreUnavailableError: the store cannot be read now; nothing was changed.
+        """
+        await committed(self._store)
+        consumer = self._found(name, tenant)
+        self.rewind(consumer)
+        return Rewound(
+            tenant=consumer.row.tenant,
+            consumer=name,
+            deliveries=max(consumer.pending, 0),
+            in_hand=len(consumer.aloft),
+        )
+
+    def _found(self, name: str, tenant: str) -> Consumer:
+        everybody = self._consumers.by_id.values()
+        found = [
+            one
+            for one in everybody
+            if one.row.name == name and one.row.tenant == (tenant or one.row.tenant)
+        ]
+        if len(found) > 1:
+            theirs = ", ".join(sorted(one.row.tenant for one in found))
+            raise UnknownConsumerError(
+                f"{name!r} is a consumer of {theirs}; say of which"[:ERROR_CHARS_MAX]
+            )
+        if not found:
+            known = {one.row.name for one in everybody}
+            where = f" of {tenant}" if tenant else ""
+            raise UnknownConsumerError(
+                f"the store keeps no consumer {name!r}{where}{hint(name, known)}"
+            )
+        return found[0]
 
     def rewind(self, consumer: Consumer) -> None:
         """Take a consumer back to its last ack: all but what is in hand is read anew."""

@@ -84,7 +84,8 @@ class Roster:
             raise SubjectError(f"{spec.pattern!r}: '$' belongs to the bus")
         self._require_room()
         stats = self._parts.counters.of(spec.tokens)
-        subscription = Subscription(spec, self._settling, stats, self._staff)
+        asked = self._parts.around(spec)
+        subscription = Subscription(asked, self._settling, stats, self._staff)
         if decision is not None:
             self._add(subscription, decision.revision)
             return subscription

@@ -97,6 +97,7 @@ class Settling:
         """End a delivery that its subscription gives up for newer ones."""
         delivery.state = advance(delivery.state, Event.EVICT)
         delivery.subscription.stats.evicted += 1
+        delivery.subscription.missed += 1
         if delivery.number:
             self.rows.over(delivery)
         over(delivery)

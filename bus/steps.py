@@ -25,7 +25,7 @@ from bus.core.errors import (
     UnavailableError,
 )
 from bus.core.features import asks_of_store
-from bus.core.limits import ERROR_CHARS_MAX
+from bus.core.limits import ERROR_CHARS_MAX, SUBJECT_BYTES_MAX
 from bus.core.message import Message
 from bus.core.outcome import (
     Accepted,
@@ -39,7 +39,7 @@ from bus.core.outcome import (
 from bus.core.stats import SubjectStats
 from bus.core.validation import check_headers
 from bus.outbox import outbox
-from bus.ports import Action, Strategy
+from bus.ports import Action, AuditRecord, Strategy
 from bus.routes import Route
 from bus.subscription import Subscription
 
@@ -234,3 +234,18 @@ def tell(stats: SubjectStats, outcome: Outcome) -> tuple[str, str]:
             return "failed", f"{outcome.code}: {outcome.reason}"
         case Accepted():
             raise IllegalTransitionError("an accepted message has no other ending")
+
+
+def record_of(message: Message, event: str, subject: str, detail: str) -> AuditRecord:
+    """Return the record of an ending other than Accepted."""
+    return (
+        event,
+        message.created_ns,
+        message.id,
+        message.tenant,
+        message.sender,
+        subject[:SUBJECT_BYTES_MAX],
+        message.revision,
+        detail[:ERROR_CHARS_MAX],
+        b"",
+    )

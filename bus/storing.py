@@ -46,6 +46,10 @@ class MessageStore(Protocol):
 class StoreReader(Protocol):
     """Reads a store. All answers are in ascending order and at most `limit` long.
 
+    They are shorter where `limit` is more than `STORE_PAGE_ROWS_MAX`, or the entries
+    together are more than `STORE_PAGE_BYTES_MAX` bytes: what follows is asked for next.
+    An answer is empty only if there is nothing.
+
     What was submitted before and is not done yet may be missing. Entries are as they
     were kept: who reads opens them with the sealer. Raises `StoreUnavailableError`, and
     `StoreBrokenError` where what is there cannot be what was kept.

@@ -107,7 +107,7 @@ class Subscription(Capacity["Delivery"]):
     # fmt: off
     __slots__ = (
         "_staff", "admission", "admitted", "agent", "careful", "consumer", "delayed",
-        "ended", "idle", "queue", "settler", "spec", "stats", "tokens", "unstaffed",
+        "ended", "idle", "missed", "queue", "settler", "spec", "stats", "tokens", "unstaffed",
         "workers",
     )
     # fmt: on
@@ -136,6 +136,7 @@ class Subscription(Capacity["Delivery"]):
         self.delayed: dict[Delivery, Any] = {}
         self.consumer: Any = None  # of the store: `bus.consumers.Consumer`
         self.ended = False  # and delivers no more
+        self.missed = 0  # deliveries that gave way to newer ones
         self.unstaffed = True  # fewer workers than it may have
         self.workers: list[Worker] = []
         self.idle: list[asyncio.Future[None]] = []

@@ -6,7 +6,6 @@ repr. Errors name the key's id; none keeps a fault of the parser as its context.
 
 import os
 import re
-import tempfile
 from pathlib import Path
 from typing import Any, Final
 
@@ -75,6 +74,8 @@ def write_new(file: Path) -> None:
     """
     text = f'active = 1\n\n[keys]\n1 = "{os.urandom(KEY_BYTES_MIN).hex()}"\n'
     # Whole or not there: who is killed in between leaves no half of a document behind.
+    import tempfile  # noqa: PLC0415 - slow, and rarely needed
+
     with tempfile.NamedTemporaryFile("w", dir=file.parent, prefix=".keys-") as beside:
         beside.write(text)
         beside.flush()

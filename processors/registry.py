@@ -6,8 +6,7 @@ name that another package has, is refused when that name is asked for.
 
 from collections.abc import Iterable, Mapping
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal, Protocol, cast
 
 import msgspec
 
@@ -41,6 +40,21 @@ _METHODS: Final[Mapping[Kind, tuple[str, ...]]] = {
 }
 
 
+class Point(Protocol):
+    """An entry point, as `importlib.metadata` has it: that is loaded when one is needed."""
+
+    @property
+    def name(self) -> str:
+        """What it is asked for by."""
+
+    @property
+    def dist(self) -> Any:
+        """The distribution that brings it, if that is known."""
+
+    def load(self) -> Any:
+        """Return what it names."""
+
+
 class Part(msgspec.Struct, frozen=True):
     """A stage or strategy that can be had: its name and the distribution it is from."""
 
@@ -71,9 +85,11 @@ def installed(kind: Kind) -> list[Part]:
 
 
 @cache
-def points(kind: Kind) -> tuple[EntryPoint, ...]:
+def points(kind: Kind) -> tuple[Point, ...]:
     """Return the entry points of a kind, as they were when first asked for."""
     # Reading every installed package's metadata takes milliseconds: once a process.
+    from importlib.metadata import entry_points  # noqa: PLC0415 - slow, and rarely needed
+
     return tuple(entry_points(group=GROUPS[kind]))
 
 
@@ -95,7 +111,7 @@ def _make(kind: Kind, name: str, options: Mapping[str, Any]) -> object:
     return _foreign(kind, found[0], options)
 
 
-def _foreign(kind: Kind, point: EntryPoint, options: Mapping[str, Any]) -> object:
+def _foreign(kind: Kind, point: Point, options: Mapping[str, Any]) -> object:
     what = f"{kind} {point.name!r} of {_owner(point)}"
     try:
         factory = point.load()
@@ -150,7 +166,7 @@ def _unknown(kind: Kind, name: str) -> ConfigurationError:
     )
 
 
-def _owner(point: EntryPoint) -> str:
+def _owner(point: Point) -> str:
     return point.dist.name if point.dist is not None else "an unnamed package"
 
 

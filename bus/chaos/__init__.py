@@ -1,9 +1,9 @@
 """Faults injected on purpose: wrapped around a bus's parts only where they are enabled."""
 
 from bus.chaos.authorizer import ChaosAuthorizer
-from bus.chaos.ballast import Ballast, Disk, Handles, Memory
 from bus.chaos.clock import ChaosClock
-from bus.chaos.injector import Injector, Surroundings
+from bus.chaos.handlers import ChaosHandlers
+from bus.chaos.injector import Ballast, Injector, Surroundings
 from bus.chaos.keeper import ChaosStore
 from bus.chaos.recorder import ChaosAudit
 from bus.chaos.seam import Seam
@@ -13,11 +13,9 @@ __all__ = [
     "ChaosAudit",
     "ChaosAuthorizer",
     "ChaosClock",
+    "ChaosHandlers",
     "ChaosStore",
-    "Disk",
-    "Handles",
     "Injector",
-    "Memory",
     "Seam",
     "Surroundings",
 ]

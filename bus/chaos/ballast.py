@@ -9,10 +9,9 @@ import abc
 import mmap
 import os
 import resource
-import tempfile
 import threading
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from bus.core.operatinglimits import (
     CHAOS_DISK_STEP_BYTES,
@@ -21,20 +20,10 @@ from bus.core.operatinglimits import (
     CHAOS_MEMORY_STEP_BYTES,
 )
 
+_NAME_BYTES: Final = 16
+_NEW: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+_MODE: Final = 0o600
 _OPEN_FILES: Final = Path("/dev/fd")
-
-
-class Ballast(Protocol):
-    """What is taken once and given back once."""
-
-    def free(self) -> int:
-        """Return how much could be taken now. It may block."""
-
-    def take(self, amount: int) -> int:
-        """Take up to `amount`; return what was got. It blocks: call it in a thread."""
-
-    def give_back(self) -> None:
-        """Give everything back, also what a `take` under way is still getting."""
 
 
 class _Stepwise(abc.ABC):
@@ -45,7 +34,7 @@ class _Stepwise(abc.ABC):
         self._over = threading.Event()
 
     def take(self, amount: int) -> int:
-        """Take up to `amount`, as `Ballast` says."""
+        """Take up to `amount`, as `bus.chaos.Ballast` says."""
         got, step = 0, self._step
         while got < amount and step and not self._over.is_set():
             size = min(amount - got, step)
@@ -61,7 +50,7 @@ class _Stepwise(abc.ABC):
         return got
 
     def give_back(self) -> None:
-        """Give everything back, as `Ballast` says."""
+        """Give everything back, as `bus.chaos.Ballast` says."""
         self._over.set()
         self._drop()
 
@@ -142,9 +131,10 @@ class Disk(_Files):
         return found.f_bavail * found.f_frsize
 
     def _get(self, size: int) -> None:
-        handle, name = tempfile.mkstemp(prefix=".assent-chaos-", dir=self._folder)
+        name = self._folder / f".assent-chaos-{os.urandom(_NAME_BYTES).hex()}"
+        handle = os.open(name, _NEW, _MODE)
         try:
-            Path(name).unlink()
+            name.unlink()
             os.posix_fallocate(handle, 0, size)
         except OSError:
             os.close(handle)

@@ -7,11 +7,10 @@ they are still there. Stopping asks nobody.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
-from bus.chaos.ballast import Ballast
 from bus.chaos.clock import ChaosClock
 from bus.core.chaosplan import Plan
 from bus.core.decision import Decision, Principal
@@ -23,6 +22,19 @@ from bus.ports import Access, Timer
 
 _OVER: Final = "its time is over"
 _SEED_SHIFT: Final = 11  # of 64 bits of chance 53 are kept: JSON carries no more
+
+
+class Ballast(Protocol):
+    """What is taken once and given back once."""
+
+    def free(self) -> int:
+        """Return how much could be taken now. It may block."""
+
+    def take(self, amount: int) -> int:
+        """Take up to `amount`; return what was got. It blocks: call it in a thread."""
+
+    def give_back(self) -> None:
+        """Give everything back, also what a `take` under way is still getting."""
 
 
 class Surroundings(msgspec.Struct, frozen=True):
@@ -208,8 +220,10 @@ def _told(asked: Asked, seed: int) -> str:
     chosen = seed if asked.seed is None else asked.seed
     said = {
         Kind.LATENCY: f"{asked.latency_s:g} s for {asked.share:g} of questions, seed {chosen}",
+        Kind.TIMEOUT: f"{asked.share:g} of questions, seed {chosen}",
         Kind.ERROR: f"{asked.share:g} of questions, seed {chosen}",
         Kind.CLOCK: f"{asked.jump_s:+g} s",
     }
     amount = f"{asked.amount}" if asked.kind in RESOURCES else "all of it"
-    return f"{said.get(asked.kind, amount)}, for {asked.seconds:g} s"
+    where = f" at {asked.subject}" if asked.subject else ""
+    return f"{said.get(asked.kind, amount)}{where}, for {asked.seconds:g} s"

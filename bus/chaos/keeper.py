@@ -8,6 +8,8 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
+import msgspec
+
 from bus.chaos.seam import Seam
 from bus.core.changes import (
     Bounds,
@@ -19,6 +21,7 @@ from bus.core.changes import (
     Trimmed,
 )
 from bus.core.errors import StoreUnavailableError
+from bus.core.faults import Strike
 from bus.core.operatinglimits import (
     CHAOS_CHECK_S,
     CHAOS_DRAWN_MAX,
@@ -30,6 +33,16 @@ from bus.storing import Done, Store
 
 COMPONENT: Final = "store"
 _NS_PER_S: Final = 1_000_000_000
+_NOW: Final = Strike(0.0, "")
+
+
+class _Late(msgspec.Struct, frozen=True):
+    """An ending that is told later, at a time, or with the fault that it hangs on."""
+
+    due_ns: int
+    hung: bool
+    done: Done
+    error: Exception | None
 
 
 class ChaosStore:
@@ -42,7 +55,7 @@ class ChaosStore:
         self._inner = inner
         self._seam = seam
         self._clock = clock
-        self._late: deque[tuple[int, Done, Exception | None]] = deque()
+        self._late: deque[_Late] = deque()
         self._delayed = 0  # submissions that will be late, and have not ended yet
         self._timer: Timer | None = None
 
@@ -56,18 +69,19 @@ class ChaosStore:
         strike = self._seam.strike()
         if strike is None:
             if self._late or self._delayed:
-                self._inner.submit(changes, lambda error: self._ended(0, done, error))
+                self._inner.submit(
+                    changes, lambda error: self._ended(_NOW, done, error)
+                )
             else:
                 self._inner.submit(changes, done)
             return
-        wait_ns = int(strike.delay_s * _NS_PER_S)
         self._delayed += 1
 
         def ended(error: Exception | None) -> None:
             self._delayed -= 1
             if error is None and strike.refused:
                 error = StoreUnavailableError(strike.refused)
-            self._ended(wait_ns, done, error)
+            self._ended(strike, done, error)
 
         # What is refused still takes its place in the order.
         self._inner.submit(() if strike.refused else changes, ended)
@@ -141,22 +155,27 @@ class ChaosStore:
         """Return the store's own counts."""
         return self._inner.stats()
 
-    def _ended(self, wait_ns: int, done: Done, error: Exception | None) -> None:
-        due_ns = self._clock.now_ns() + wait_ns
-        if self._late:
-            due_ns = max(due_ns, self._late[-1][0])
-        self._late.append((due_ns, done, error))
+    def _ended(self, strike: Strike, done: Done, error: Exception | None) -> None:
+        wait_s = self._seam.deadline_s if strike.hangs else strike.delay_s
+        due_ns = self._clock.now_ns() + int(wait_s * _NS_PER_S)
+        self._late.append(_Late(due_ns, strike.hangs, done, error))
         self._tell()
 
     def _tell(self, *, everything: bool = False) -> None:
         """Tell the endings whose time has come, in order; see to the next."""
         late = self._late
-        while late and (everything or late[0][0] <= self._clock.now_ns()):
-            _, done, error = late.popleft()
-            done(error)
+        while late and (everything or self._due(late[0])):
+            one = late.popleft()
+            one.done(one.error)
         if late and self._timer is None:
-            wait_s = (late[0][0] - self._clock.now_ns()) / _NS_PER_S
+            wait_s = (late[0].due_ns - self._clock.now_ns()) / _NS_PER_S
+            if late[0].hung:
+                wait_s = min(wait_s, CHAOS_CHECK_S)  # the fault may be over by then
             self._timer = self._clock.call_after(wait_s, self._again)
+
+    def _due(self, one: "_Late") -> bool:
+        over = one.hung and not self._seam.hit
+        return over or one.due_ns <= self._clock.now_ns()
 
     def _again(self) -> None:
         self._timer = None

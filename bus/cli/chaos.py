@@ -13,7 +13,7 @@ Kind = Annotated[
     str,
     typer.Argument(
         metavar="KIND",
-        help="latency, error, partition, breaker, clock, memory, handles or disk.",
+        help="latency, error, time-out, partition, breaker, clock, memory, handles or disk.",
     ),
 ]
 Component = Annotated[
@@ -29,6 +29,7 @@ Share = Annotated[float, typer.Option(help="Share of the questions hit, 0 to 1."
 Latency = Annotated[float, typer.Option(help="Seconds that a hit question waits.")]
 Jump = Annotated[float, typer.Option(help="Seconds that the clock jumps, or back.")]
 Amount = Annotated[int, typer.Option(help="Bytes, or handles, that are taken.")]
+Subject = Annotated[str, typer.Option(help="Of handlers: which, by a pattern.")]
 Seed = Annotated[int | None, typer.Option(help="Draws the same questions again.")]
 OneId = Annotated[str | None, typer.Argument(metavar="[ID]", help="The fault's id.")]
 Everything = Annotated[bool, typer.Option("--all", help="End all of them now.")]
@@ -54,6 +55,7 @@ def start(  # noqa: PLR0913 - one parameter for each thing that can be said of a
     latency: Latency = 0.0,
     jump: Jump = 0.0,
     amount: Amount = 0,
+    subject: Subject = "",
     seed: Seed = None,
     socket: Socket = None,
     config: ConfigFile = None,
@@ -74,6 +76,7 @@ def start(  # noqa: PLR0913 - one parameter for each thing that can be said of a
         "latency_s": latency,
         "jump_s": jump,
         "amount": amount,
+        "subject": subject,
         "seed": seed,
     }
     _ordered("chaos.start", asked, (socket, config, flags), as_json=as_json)

@@ -11,6 +11,12 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="The component's name.
 OneName = Annotated[
     str | None, typer.Argument(metavar="[NAME]", help="Only this component's.")
 ]
+Consumer = Annotated[
+    str, typer.Argument(metavar="CONSUMER", help="As `assent top` names it.")
+]
+Tenant = Annotated[
+    str, typer.Option(help="Whose; needed where several tenants have that name.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -19,7 +25,13 @@ def register(app: typer.Typer) -> None:
         app,
         "recovery",
         "See what is supervised in a running bus, and bring it back.",
-        {"list": listed, "history": history, "approve": approve, "cancel": cancel},
+        {
+            "list": listed,
+            "history": history,
+            "approve": approve,
+            "cancel": cancel,
+            "rewind": rewind,
+        },
     )
 
 
@@ -115,6 +127,30 @@ def cancel(
 ) -> None:
     """Leave a component alone until it is found well, or approved."""
     _ordered("recovery.cancel", component, (socket, config, flags), as_json=as_json)
+
+
+def rewind(
+    consumer: Consumer,
+    socket: Socket = None,
+    config: ConfigFile = None,
+    flags: Flags = None,
+    *,
+    tenant: Tenant = "",
+    as_json: AsJson = False,
+) -> None:
+    """Take a durable consumer back to its last ack: what waits is read anew."""
+    from bus.rewinding import Rewound  # noqa: PLC0415 - see bus.cli
+
+    asked = {"consumer": consumer, "tenant": tenant}
+    found = order(place(socket, config, flags), "recovery.rewind", Rewound, asked)
+    emit(
+        found,
+        lambda: say(
+            f"{found.consumer} of {found.tenant}: {found.deliveries} not settled, "
+            f"{found.in_hand} of them in hand; the rest is read anew"
+        ),
+        as_json=as_json,
+    )
 
 
 def _ordered(

@@ -7,6 +7,7 @@ chance are the caller's: a draw depends on the seed and on how many were drawn b
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from bus.core import subject as grammar
 from bus.core.errors import LimitExceededError
 from bus.core.faults import (
     DRAWN,
@@ -79,20 +80,26 @@ class Plan:
         self.active[name] = made
         return made
 
-    def strike(self, component: str, now_ns: int) -> Strike | None:
-        """Return what hits the next question to a component, or None."""
-        delay_s, refused = 0.0, ""
+    def strike(
+        self, component: str, now_ns: int, tokens: tuple[str, ...] = ()
+    ) -> Strike | None:
+        """Return what hits the next question to a component, or None.
+
+        `tokens` are those of the subject that it is about, where the component has one.
+        """
+        delay_s, refused, hangs = 0.0, "", False
         for injection in self.active.values():
             asked = injection.asked
             if asked.component != component or now_ns >= injection.until_ns:
                 continue
-            if not _hits(injection):
+            if not (_concerns(asked, tokens) and _hits(injection)):
                 continue
             if asked.kind is Kind.LATENCY:
                 delay_s = max(delay_s, asked.latency_s)
-            else:
-                refused = f"injected {asked.kind.value} {injection.id}: {asked.reason}"
-        return Strike(delay_s, refused) if delay_s or refused else None
+                continue
+            refused = f"injected {asked.kind.value} {injection.id}: {asked.reason}"
+            hangs = hangs or asked.kind is Kind.TIMEOUT
+        return Strike(delay_s, refused, hangs) if delay_s or refused else None
 
     def hits(self, component: str, now_ns: int) -> bool:
         """Tell whether a fault is on at a component."""
@@ -159,6 +166,13 @@ def _within(name: str, share: float, radius: float) -> None:
     if share > radius:
         told = f"{name} (chaos.blast_radius)"
         raise LimitExceededError(told, actual=share, allowed=radius)
+
+
+def _concerns(asked: Asked, tokens: tuple[str, ...]) -> bool:
+    """Tell whether a question's subject is one that the fault is for."""
+    if not asked.subject:
+        return True
+    return grammar.matches(tuple(asked.subject.split(".")), tokens)
 
 
 def _hits(injection: Injection) -> bool:

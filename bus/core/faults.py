@@ -9,6 +9,7 @@ from typing import Annotated, Final
 
 import msgspec
 
+from bus.core import subject as grammar
 from bus.core.errors import LimitExceededError, UsageError
 from bus.core.limits import ERROR_CHARS_MAX
 from bus.core.operatinglimits import (
@@ -33,6 +34,7 @@ class Kind(enum.Enum):
 
     LATENCY = "latency"  # some questions are answered later
     ERROR = "error"  # some questions fail
+    TIMEOUT = "time-out"  # some hang until the deadline of whoever asks, then fail
     PARTITION = "partition"  # all of them do
     BREAKER = "breaker"  # its circuit breaker is held open
     CLOCK = "clock"  # the bus's clock jumps, and jumps back at the end
@@ -44,6 +46,7 @@ class Kind(enum.Enum):
 _SETS: Final[Mapping[Kind, frozenset[str]]] = {
     Kind.LATENCY: frozenset({"share", "latency_s"}),
     Kind.ERROR: frozenset({"share"}),
+    Kind.TIMEOUT: frozenset({"share"}),
     Kind.PARTITION: frozenset(),
     Kind.BREAKER: frozenset(),
     Kind.CLOCK: frozenset({"jump_s"}),
@@ -60,14 +63,18 @@ RESOURCES: Final[Mapping[Kind, int]] = {
 }
 """What is taken and given back, and how much at most."""
 
-DRAWN: Final = frozenset({Kind.LATENCY, Kind.ERROR})
+DRAWN: Final = frozenset({Kind.LATENCY, Kind.ERROR, Kind.TIMEOUT})
 """What hits a share of the questions, by chance."""
+
+
+HANDLERS: Final = "handlers"
+"""The component of which it is said by a subject pattern what of it is hit."""
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A fault as it is asked for. `share` is of a component's questions, 0 to 1.
 
-    `amount` is bytes, or handles. Without a `seed` who admits it chooses one.
+    `amount` is bytes, or handles; `subject` is a pattern, for handlers. Without a `seed` who admits it chooses one.
     """
 
     kind: Kind
@@ -78,6 +85,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     latency_s: float = 0.0
     jump_s: float = 0.0
     amount: int = 0
+    subject: str = ""
     seed: Annotated[int, msgspec.Meta(ge=0, le=_SEED_MAX)] | None = None
 
 
@@ -109,17 +117,21 @@ class Injection(msgspec.Struct, kw_only=True):
 
 
 class Strike(msgspec.Struct, frozen=True):
-    """What hits one question: a wait, then perhaps a failure with its reason."""
+    """What hits one question: a wait, then perhaps a failure with its reason.
+
+    With `hangs` the wait is as long as whoever asks waits.
+    """
 
     delay_s: float
     refused: str
+    hangs: bool = False
 
 
 def check_fields(asked: Asked) -> None:
     """Raise unless what is said of a fault is what its kind needs, within bounds.
 
     Raises:
-        ChaosRefusedError, LimitExceededError: it is not.
+        ChaosRefusedError, LimitExceededError, SubjectError: it is not.
     """
     wanted = _SETS[asked.kind]
     for name in ("share", "latency_s", "jump_s", "amount"):
@@ -130,6 +142,11 @@ def check_fields(asked: Asked) -> None:
             raise ChaosRefusedError(f"{asked.kind.value} has no use for {name}")
     if asked.seed is not None and asked.kind not in DRAWN:
         raise ChaosRefusedError(f"{asked.kind.value} has no use for seed")
+    if bool(asked.subject) is not (asked.component == HANDLERS):
+        told = "needs a" if asked.component == HANDLERS else "has no use for a"
+        raise ChaosRefusedError(f"{asked.component} {told} subject")
+    if asked.subject:
+        grammar.parse_pattern(asked.subject)
     if not asked.reason.strip():
         raise ChaosRefusedError("a reason is a text that says something")
     _check_amounts(asked)

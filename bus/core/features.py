@@ -3,13 +3,14 @@
 from datetime import datetime
 from typing import Final
 
+from bus.core import message as fields
 from bus.core.errors import LimitExceededError, MalformedMessageError
 from bus.core.message import Message
 from bus.core.storelimits import DELAY_S_MAX
 from bus.core.validation import check_seconds
 
-DEDUP_HEADER: Final = "assent-dedup"
-DUE_HEADER: Final = "assent-deliver-at"
+DEDUP_HEADER: Final = fields.DEDUP_HEADER
+DUE_HEADER: Final = fields.DUE_HEADER
 _NS_PER_S: Final = 1_000_000_000
 _DIGITS_MAX: Final = 19  # of nanoseconds since the epoch, until the year 2262
 

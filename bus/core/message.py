@@ -34,6 +34,11 @@ OCTETS: Final = "application/octet-stream"
 ORDERING_KEY: Final = "assent-ordering-key"
 """The header with the key whose messages go one at a time; see `bus.core.ordering`."""
 
+DEDUP_HEADER: Final = "assent-dedup"
+DUE_HEADER: Final = "assent-deliver-at"
+ASKED_HEADERS: Final = frozenset({DEDUP_HEADER, DUE_HEADER})
+"""Headers of the bus, for a store; they take none of the room of a publisher."""
+
 
 class Priority(enum.IntEnum):
     """Higher goes first."""

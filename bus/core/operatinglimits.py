@@ -31,6 +31,7 @@ CHAOS_BLAST_RADIUS: Final = 0.25
 CHAOS_ACTIVE_MAX: Final = 16
 CHAOS_ENDED_KEPT: Final = 100  # injections that are over; the oldest is forgotten
 CHAOS_LATENCY_S_MAX: Final = 5.0
+CHAOS_TIMEOUT_S: Final = 5.0  # of a call that hangs, where its part has no deadline
 CHAOS_JUMP_S_MAX: Final = 24 * 3600.0  # of the clock, to either side
 CHAOS_COMPONENTS_MAX: Final = 64
 CHAOS_MEMORY_BYTES_MAX: Final = 4 << 30

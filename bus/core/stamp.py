@@ -57,7 +57,7 @@ class KeyRing:
             32 to 64 bytes or stands twice, or an active id that is not in the ring.
     """
 
-    __slots__ = ("_states", "active", "fresh", "prefix")
+    __slots__ = ("_states", "active", "fresh", "latest", "prefix")
 
     def __init__(self, keys: Mapping[int, bytes], active: int) -> None:
         if not 1 <= len(keys) <= KEYS_MAX:
@@ -74,6 +74,9 @@ class KeyRing:
         self.active = active
         self.prefix = active.to_bytes(_ID_BYTES, "big")
         self.fresh = self._states[self.prefix]
+        self.latest: tuple[Message, bytes, Any] | None = None
+        """What was stamped last, as it was covered, and the state that took it in: who
+        seals more over just that message goes on from there. Taken by one at most."""
 
     def __repr__(self) -> str:
         return f"KeyRing({len(self._states)} keys, active={self.active})"
@@ -89,11 +92,13 @@ class KeyRing:
         fresh = self.fresh
         state = fresh()
         try:
-            state.update(encode(message)[_UNSTAMPED])
+            covered = encode(message)[_UNSTAMPED]
+            state.update(covered)
         except ODD_FIELD as error:
             raise MalformedMessageError(f"{_name(message)}: {error}") from error
         # Frozen for everyone else: this is the one place that completes a message.
         _set(message, "stamp", self.prefix + state.digest())
+        self.latest = (message, covered, state)
 
     def verify(self, message: Message) -> None:
         """Return if the stamp is right, in constant time for a given length.

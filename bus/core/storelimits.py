@@ -15,11 +15,16 @@ STORE_BATCH_BYTES_MAX: Final = 16 << 20
 STORE_CHECK_BYTES_MAX: Final = 64 << 20  # a larger file is checked by samples
 STORE_SAMPLES: Final = 1_000  # entries whose seals are checked at opening
 STORE_PAGE_ROWS_MAX: Final = 4_096  # read at once
+STORE_PAGE_BYTES_MAX: Final = 4 << 20  # of entries, likewise; at least one row is read
 STORE_TRIM_ROWS_MAX: Final = 10_000  # messages that one cut removes at most
 STREAMS_MAX: Final = 64  # that the settings may name
 STREAMS_OPEN_MAX: Final = 100_000  # of all tenants; past it: refused
 CONSUMERS_MAX: Final = 100_000  # of all tenants; past it a subscription is refused
 LETTERS_KEPT_MAX: Final = 1_000_000  # in a store; the oldest give way, and are counted
+LETTERS_CULLED_SHARE: Final = (
+    0.9  # of it: the tenants that have most give way from here
+)
+LETTERS_LEFT_SHARE: Final = 0.8  # of it: that many are left
 STREAM_MESSAGES_DEFAULT: Final = 50_000_000  # of a tenant; past it: as `discard` says
 STREAM_BYTES_DEFAULT: Final = 16 << 30  # likewise
 STREAM_MESSAGES_MAX: Final = 1 << 40

@@ -10,7 +10,7 @@ from bus.core.limits import (
     ORDERING_KEY_BYTES_MAX,
     TTL_S_MAX,
 )
-from bus.core.message import MESSAGE_TYPES, ORDERING_KEY, Priority
+from bus.core.message import ASKED_HEADERS, MESSAGE_TYPES, ORDERING_KEY, Priority
 
 _NS: Final = 1_000_000_000
 _BAD: Final = frozenset(" :")
@@ -36,6 +36,8 @@ def check_priority(priority: object) -> int:
 def check_headers(headers: object) -> None:
     """Raise unless headers are few, small, and printable text by lower-risk names.
 
+    What the bus sets for a dedup name or a delay takes none of their room.
+
     Raises:
         MalformedMessageError: a name or value that is not text, or has control
             characters, or a name with a colon or space.
@@ -43,8 +45,9 @@ def check_headers(headers: object) -> None:
     """
     if type(headers) is not dict:
         raise MalformedMessageError("headers are a dict of text to text")
-    if len(headers) > HEADERS_MAX:
-        raise LimitExceededError("headers", actual=len(headers), allowed=HEADERS_MAX)
+    own = len(headers) - len(ASKED_HEADERS & headers.keys())
+    if own > HEADERS_MAX:
+        raise LimitExceededError("headers", actual=own, allowed=HEADERS_MAX)
     size = 0
     for name, value in headers.items():
         if type(name) is not str or type(value) is not str:
@@ -53,8 +56,19 @@ def check_headers(headers: object) -> None:
             raise MalformedMessageError(f"header name {name!r}: printable ASCII token")
         if not value.isprintable():
             raise MalformedMessageError(f"header {name!r}: control characters")
-        size += len(name) + len(value.encode("utf-8", "surrogatepass"))
+        size += _own_bytes(name, value)
     _check_together(headers, size)
+
+
+def _own_bytes(name: str, value: str) -> int:
+    """Return how much of the publisher's room a header takes."""
+    if name not in ASKED_HEADERS:
+        return len(name) + len(value.encode("utf-8", "surrogatepass"))
+    if len(value) > CLAIM_BYTES_MAX:
+        raise LimitExceededError(
+            f"{name} bytes", actual=len(value), allowed=CLAIM_BYTES_MAX
+        )
+    return 0
 
 
 def _check_together(headers: dict[str, str], size: int) -> None:

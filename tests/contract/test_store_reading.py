@@ -1,13 +1,18 @@
 """What every message store promises of reading and of cutting a stream."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import pytest
 
 from bus.core.changes import Bounds, Bury, Deliver, Retry, Settle, Wake
 from bus.core.entries import SEQUENCE_MAX, key_of
 from bus.core.errors import StoreUnavailableError
-from bus.core.storelimits import STORE_PAGE_ROWS_MAX, STORE_TRIM_ROWS_MAX
+from bus.core.storelimits import (
+    STORE_PAGE_BYTES_MAX,
+    STORE_PAGE_ROWS_MAX,
+    STORE_TRIM_ROWS_MAX,
+)
 from bus.storing import Store
 from tests.fakes.messages import full
 from tests.fakes.recording import NOW_NS
@@ -77,19 +82,53 @@ async def test_deliveries_come_in_ascending_order_from_after_a_number(
 async def test_no_page_is_longer_than_the_limit(store: Store) -> None:
     """Whoever asks for more gets as much, and asks again."""
     count = STORE_PAGE_ROWS_MAX + 10
-    message = append(
-        1, 1, *((1, n, 0) for n in range(count)), *((2, n, 9) for n in range(count))
-    )
-    await keep(store, stream(1), consumer(1), consumer(2), message)
-    assert len(await store.deliveries(1, LOWEST, count)) == STORE_PAGE_ROWS_MAX
-    assert len(await store.due(NEVER_NS, count)) == STORE_PAGE_ROWS_MAX
-    rest = await store.deliveries(1, STORE_PAGE_ROWS_MAX - 1, count)
-    assert [row.number for row in rest] == list(range(STORE_PAGE_ROWS_MAX, count))
-    await filled(store, 0)
-    await keep(store, *(append(1, n) for n in range(2, count)))
+    await keep(store, stream(1), consumer(1), consumer(2))
+    for n in range(1, count + 1):
+        store.submit([append(1, n, (1, n, 0), (2, n, 9))], _ignore)
+    await keep(store)
+    message = append(1, count + 1)
     await keep(store, *(Bury(9, 9, letter(n, message)) for n in range(1, count)))
     assert len(await store.entries(*KEYS, count)) == STORE_PAGE_ROWS_MAX
+    assert len(await store.deliveries(1, LOWEST, count)) == STORE_PAGE_ROWS_MAX
+    assert len(await store.due(NEVER_NS, count)) == STORE_PAGE_ROWS_MAX
     assert len(await store.letters(0, count)) == STORE_PAGE_ROWS_MAX
+    rest = await store.deliveries(1, STORE_PAGE_ROWS_MAX, count)
+    assert [row.number for row in rest] == list(
+        range(STORE_PAGE_ROWS_MAX + 1, count + 1)
+    )
+
+
+async def test_no_page_has_more_bytes_than_fit_the_loops_turn(store: Store) -> None:
+    """Long entries make short pages, and one that is too long for any is a page."""
+    third = b"x" * (STORE_PAGE_BYTES_MAX // 3)
+    bodies = [b"", third, third, third, b"", third * 4, b""]
+    await keep(store, stream(1), consumer(1), consumer(2))
+    for n, body in enumerate(bodies, 1):
+        message = append(1, n, (1, n, 0), (2, n, 9), body=body)
+        await keep(store, message, Bury(9, 9, letter(n, message)))
+    pages = [[1, 2, 3], [4, 5], [6], [7]]
+
+    async def read(ask: Callable[[int], Awaitable[list[int]]]) -> list[list[int]]:
+        found, after = [], 0
+        while page := await ask(after):
+            found.append(page)
+            after = page[-1]
+        return found
+
+    async def delivered(after: int) -> list[int]:
+        return [row.number for row in await store.deliveries(1, after, 99)]
+
+    async def kept(after: int) -> list[int]:
+        rows = await store.entries(key_of(1, after + 1), key_of(1, 99), 99)
+        return [key & SEQUENCE_MAX for key, _ in rows]
+
+    async def buried(after: int) -> list[int]:
+        return [row.id for row in await store.letters(after, 99)]
+
+    assert await read(delivered) == pages
+    assert await read(kept) == pages
+    assert await read(buried) == pages
+    assert [row.number for row in await store.due(NEVER_NS, 99)] == pages[0]
 
 
 async def test_what_waits_is_due_when_its_time_has_come(store: Store) -> None:

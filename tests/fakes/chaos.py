@@ -12,7 +12,7 @@ from bus.core.faults import Asked, Kind, Reach
 from bus.ports import Access
 from bus.testing import TURNS, FakeClock
 
-QUESTIONS = frozenset({Kind.LATENCY, Kind.ERROR, Kind.PARTITION})
+QUESTIONS = frozenset({Kind.LATENCY, Kind.ERROR, Kind.TIMEOUT, Kind.PARTITION})
 OFFERS = {
     "policy": QUESTIONS | {Kind.BREAKER},
     "store": QUESTIONS,
@@ -23,6 +23,7 @@ OFFERS = {
 NEEDED: dict[Kind, dict[str, Any]] = {
     Kind.LATENCY: {"share": 1.0, "latency_s": 0.5},
     Kind.ERROR: {"share": 1.0},
+    Kind.TIMEOUT: {"share": 1.0},
     Kind.CLOCK: {"jump_s": 60.0},
     Kind.MEMORY: {"amount": 10},
 }

@@ -74,6 +74,25 @@ async def double(asked: IsolatedEngine, number: int) -> str | None:
     return (await asked.evaluate(rule("double"), document)).result
 
 
+async def lapse(asked: IsolatedEngine, rule_name: str) -> None:
+    """Let the deadline of a question come, once a worker is at it: not by the clock.
+
+    With a deadline that never comes by itself, no load on the machine makes it come.
+    """
+    named = rule(rule_name).encode()
+
+    def at_it() -> Any:
+        worker: Any = asked._staff.active  # noqa: SLF001 - whom only time could reach
+        begun = worker is not None and worker.asked and named in worker.asked[0].frame
+        return worker if begun else None
+
+    await until(at_it)
+    worker = at_it()
+    worker._no_longer_due()  # noqa: SLF001 - as above
+    worker._due(0.0)  # noqa: SLF001 - as above
+    await until(lambda: worker.is_over)
+
+
 def odd_command(told: bytes, answer: bytes, *more: str) -> tuple[str, ...]:
     """Return the command of a worker that says these."""
     return (sys.executable, "-I", ODD_WORKER, told.hex(), answer.hex(), *more)

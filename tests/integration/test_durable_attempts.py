@@ -1,21 +1,12 @@
 """How durable deliveries end: settled, tried again, given up; over restarts too."""
 
 import asyncio
-from pathlib import Path
-
-import pytest
 
 from bus.core.changes import Retry, Settle
 from bus.core.errors import StoreUnavailableError
 from bus.subscription import Delivery
 from tests.fakes.buses import at_rest
-from tests.fakes.durable import KINDS, Place, Takes
-
-
-@pytest.fixture(params=KINDS)
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    """Return where a store of each kind is."""
-    return Place(request.param, tmp_path)
+from tests.fakes.durable import Place, Takes
 
 
 async def test_an_ack_lets_go_of_it_before_the_handler_returns(place: Place) -> None:

@@ -17,15 +17,9 @@ from bus.core.outcome import Accepted, Failed
 from bus.subscription import Delivery
 from bus.testing import TestBus
 from tests.fakes.buses import Background, at_rest, data, lower_bound, new_bus, reload
-from tests.fakes.durable import KINDS, DurableBus, Place, Takes, flipped
+from tests.fakes.durable import DurableBus, Place, Takes, flipped
 
 PAGE = 100
-
-
-@pytest.fixture(params=KINDS)
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    """Return where a store of each kind is."""
-    return Place(request.param, tmp_path)
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,6 @@
 """Accepted means kept: after the commit, over close and crash, for whoever is away."""
 
 import asyncio
-from pathlib import Path
 
 import pytest
 
@@ -9,13 +8,7 @@ from bus.core.changes import Append
 from bus.core.errors import NoRespondersError, StoreUnavailableError, UsageError
 from bus.core.outcome import Accepted, Failed
 from tests.fakes.buses import Background, at_rest
-from tests.fakes.durable import KINDS, Place, Takes
-
-
-@pytest.fixture(params=KINDS)
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    """Return where a store of each kind is."""
-    return Place(request.param, tmp_path)
+from tests.fakes.durable import Place, Takes
 
 
 async def test_nothing_is_accepted_before_its_commit(place: Place) -> None:

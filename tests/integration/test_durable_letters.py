@@ -1,22 +1,16 @@
 """Dead letters that a store keeps: who may read them, and sending one once more."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bus.core.errors import BodyTypeError, DeniedError, StoreBrokenError, UsageError
+from bus.core.limits import HEADER_BYTES_MAX, HEADERS_MAX
 from bus.core.message import Message
 from bus.core.outcome import Accepted, Denied
 from bus.subscription import Delivery
 from tests.fakes.buses import data
-from tests.fakes.durable import KINDS, DurableBus, Place, Takes, spoil_letters
-
-
-@pytest.fixture(params=KINDS)
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    """Return where a store of each kind is."""
-    return Place(request.param, tmp_path)
+from tests.fakes.durable import DurableBus, Place, Takes, spoil_letters
 
 
 def roles() -> Any:
@@ -89,6 +83,27 @@ async def test_a_letter_is_sent_once_more_as_it_is(place: Place) -> None:
         assert [(m.body, m.type, m.content_type) for m in seen] == [
             (b"\x00raw", "command", "image/png")
         ] * 2
+
+
+async def test_a_letter_with_as_many_headers_as_there_may_be_is_sent_once_more(
+    place: Place,
+) -> None:
+    """What the bus adds to them takes none of their room; so it may die once more."""
+    headers = {f"h{n:02}": "" for n in range(HEADERS_MAX)}
+    headers["h00"] = "x" * (HEADER_BYTES_MAX - 3 * HEADERS_MAX)
+    bus, takes = place.bus(), Takes(1)
+    bus.agent("worker").subscribe("a", takes, max_deliver=1)
+    async with bus:
+        await bus.keep("a", 1, headers=headers, dedup="mine")
+        for _ in range(3):
+            await bus.settle()
+            letter = await letter_of(bus)
+            assert isinstance(await bus.agent("critic").resend(letter.id), Accepted)
+        await bus.settle()
+        assert takes.bodies == [1] * 4
+        for delivery in takes.seen:
+            assert headers.items() <= delivery.message.headers.items()
+            assert len(delivery.message.headers) == HEADERS_MAX + 1
 
 
 async def test_what_is_sent_once_more_is_authorised_anew(place: Place) -> None:

@@ -1,7 +1,6 @@
 """Handlers whose effects happen once: what they publish, and their ack, in one transaction."""
 
 import asyncio
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,13 +14,7 @@ from bus.core.errors import (
 from bus.core.outcome import Accepted, Rejected
 from bus.subscription import Delivery
 from tests.fakes.buses import Background, at_rest
-from tests.fakes.durable import KINDS, DurableBus, Place, Takes
-
-
-@pytest.fixture(params=KINDS)
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    """Return where a store of each kind is."""
-    return Place(request.param, tmp_path)
+from tests.fakes.durable import DurableBus, Place, Takes
 
 
 class Works:
@@ -391,6 +384,47 @@ async def test_two_of_one_name_in_one_transaction_are_one(place: Place) -> None:
         await bus.advance(3)
         assert [outcome.duplicate for outcome in outcomes] == [False, True] * 2
         assert takes.bodies == [0]
+
+
+async def test_two_that_take_the_same_names_in_opposite_order_do_not_wait_for_each_other(
+    place: Place,
+) -> None:
+    """The one that would close the circle is undone at once, whatever it makes of it."""
+    bus, takes, outcomes = place.bus(), Takes(), dict[str, list[Any]]()
+    bus.agent("critic").subscribe("out", takes)
+    both = asyncio.Barrier(2)
+
+    def named(first: str, second: str) -> Any:
+        async def names(body: str) -> None:
+            told = outcomes.setdefault(body, [])
+            for name in (first, second):
+                told.append(
+                    await bus.agent("worker").publish(
+                        "out", f"{body} {name}", dedup=name
+                    )
+                )
+                if len(told) == 1:
+                    await both.wait()
+
+        return names
+
+    options: dict[str, Any] = {"once": True, "backoff": [1], "ack_wait": 1000}
+    bus.agent("worker").subscribe("in.x", named("x", "y"), **options)
+    bus.agent("worker").subscribe("in.y", named("y", "x"), **options)
+    async with bus:
+        await bus.keep("in.x", "one")
+        await bus.keep("in.y", "two")
+        await bus.settle()
+        ended = [one for told in outcomes.values() for one in told]
+        refused = [one for one in ended if not isinstance(one, Accepted)]
+        assert [outcome.code for outcome in refused] == ["overloaded"]
+        assert len(takes.bodies) == 2
+        await bus.advance(2)
+        assert len(takes.bodies) == 2
+        undone = next(told for told in outcomes.values() if refused[0] in told)
+        assert [outcome.duplicate for outcome in undone[2:]] == [True, True]
+        assert bus.consumer("worker/in.x").pending == 0
+        assert bus.consumer("worker/in.y").pending == 0
 
 
 async def test_who_goes_on_after_it_returned_is_refused(place: Place) -> None:

@@ -1,19 +1,11 @@
 """Ordering keys with a store: one in flight per key, in the order of acceptance."""
 
-from pathlib import Path
-
 import pytest
 
 from tests.fakes.buses import Background, at_rest, lower_bound
-from tests.fakes.durable import KINDS, Place, Takes
+from tests.fakes.durable import Place, Takes
 
 PAGE = 100
-
-
-@pytest.fixture(params=KINDS)
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    """Return where a store of each kind is."""
-    return Place(request.param, tmp_path)
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,6 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -11,15 +10,9 @@ from bus.core.errors import StoreUnavailableError
 from bus.core.outcome import Accepted, Failed, Rejected
 from bus.streams import StreamSpec
 from tests.fakes.buses import Background, at_rest, codes, new_bus
-from tests.fakes.durable import KINDS, Place, Takes
+from tests.fakes.durable import Place, Takes
 
 SHORT = StreamSpec(name="short", patterns=(("a",),), dedup_ns=10_000_000_000)
-
-
-@pytest.fixture(params=KINDS)
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    """Return where a store of each kind is."""
-    return Place(request.param, tmp_path)
 
 
 async def test_a_name_that_was_kept_is_not_kept_again(place: Place) -> None:

@@ -2,31 +2,28 @@
 
 import asyncio
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bus.core.decision import Decision
 from bus.core.errors import (
     DeniedError,
     MalformedMessageError,
     StoreUnavailableError,
     UsageError,
 )
+from bus.core.message import Message
 from bus.core.outcome import Accepted, Failed
+from bus.ports import Action
 from bus.streams import Discard, StreamSpec
 from tests.fakes.buses import Background, at_rest, data, lower_bound
-from tests.fakes.durable import KINDS, DurableBus, Place, Takes
+from tests.fakes.durable import DurableBus, Place, Takes
+from tests.fakes.ruling import Ruling
 
 NS = 1_000_000_000
 
 PAGE = 100
-
-
-@pytest.fixture(params=KINDS)
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    """Return where a store of each kind is."""
-    return Place(request.param, tmp_path)
 
 
 @pytest.fixture(autouse=True)
@@ -39,6 +36,15 @@ def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
 def spec(discard: Discard = "settled", **limits: Any) -> StreamSpec:
     """Return a stream of `a.>`."""
     return StreamSpec(name="small", patterns=(("a", ">"),), discard=discard, **limits)
+
+
+class DecidesLater(Ruling):
+    """Lets everybody in at once, and answers about messages once the gate is open."""
+
+    def decide_now(self, action: Action, message: Message) -> Decision | None:
+        """Leave it for later."""
+        del action, message
+        return None
 
 
 async def bodies(bus: DurableBus, pattern: str, **options: Any) -> list[Any]:
@@ -381,6 +387,49 @@ async def test_what_is_on_its_way_when_it_begins_is_read_back_or_comes(
         assert isinstance(await second, Accepted)
         await bus.advance(2)
         assert sorted(takes.bodies) == [1, 2, 3]
+
+
+async def test_who_begins_in_the_past_misses_nothing_that_waits_for_room(
+    place: Place,
+) -> None:
+    """What is planned before it came, and kept after, is planned anew in between."""
+    bus, slow, takes = place.bus(), Takes(), Takes()
+    slow.gate.clear()
+    sub = bus.agent("worker").subscribe("a", slow, capacity=1)
+    async with bus, Background() as background:
+        publish = bus.agent("planner").publish
+        await bus.keep("a", 1, 2)
+        waiting = [background.run(publish("a", body, wait=50)) for body in (3, 4)]
+        await bus.settle()
+        assert not any(one.done() for one in waiting)
+        begins = bus.agent("critic").subscribe("a", takes, start="all", capacity=1)
+        await bus.advance(1)
+        assert takes.bodies == [1, 2]
+        slow.gate.set()
+        await bus.settle()
+        assert [(await one).deliveries for one in waiting] == [2, 2]
+        await bus.advance(1)
+        assert takes.bodies == slow.bodies == [1, 2, 3, 4]
+        assert at_rest(sub)
+        assert at_rest(begins)
+
+
+async def test_who_begins_in_the_past_misses_nothing_that_waits_for_policy(
+    place: Place,
+) -> None:
+    """A decision that takes its time does not fix the plan before it is made."""
+    ruling = DecidesLater()
+    ruling.gate.clear()
+    bus, takes = place.bus(authorizer=ruling), Takes()
+    async with bus, Background() as background:
+        waits = background.run(bus.agent("planner").publish("a", 1))
+        await bus.settle()
+        bus.agent("critic").subscribe("a", takes, start="all")
+        await bus.settle()
+        ruling.gate.set()
+        assert (await waits).deliveries == 1
+        await bus.settle()
+        assert takes.bodies == [1]
 
 
 async def test_who_leaves_while_it_reads_back_goes_on_later(place: Place) -> None:

@@ -12,6 +12,7 @@ from typing import Final
 
 from bus.adapters.audit.files import FileRecord
 from bus.adapters.audit.memory import MemoryRecord
+from bus.adapters.audit.shut import Shut
 from bus.adapters.audit.slots import Pool, Slot
 from bus.adapters.audit.writer import Record, State, Writer
 from bus.core import auditrecord
@@ -36,13 +37,6 @@ from bus.core.stats import AuditStats
 from bus.ports import AuditRecord, Clock, Timer
 
 
-class _Shut(list[AuditRecord]):
-    """Stands for the buffer while the log is not open: it refuses, it never loses."""
-
-    def append(self, record: AuditRecord) -> None:
-        raise BusNotStartedError(f"audit log is not open; {record[0]} not recorded")
-
-
 class Log:
     """Buffers, encodes and hands over. `full` is True when publishing must wait."""
 
@@ -56,12 +50,14 @@ class Log:
         fsync_s: float = AUDIT_FSYNC_S,
     ) -> None:
         self.full = True
+        # Shown each block as it is encoded: may not keep the list, wait or raise.
+        self.watch: Callable[[list[AuditRecord]], None] | None = None
         self._record: Final = record
         self._clock: Final = clock
         self._wait_s: Final = wait_s
         self._close_s: Final = close_s
         self._fsync_s: Final = fsync_s
-        self._buffer: list[AuditRecord] = _Shut()
+        self._buffer: list[AuditRecord] = Shut()
         self._due_at = 1  # buffered records at which `_due` must look
         self._pool: Final = Pool()
         self._slot: Slot | None = None  # encoded, not yet given to the writer
@@ -132,10 +128,10 @@ class Log:
             AuditStalledError: it could not be written in time; says how much is lost.
         """
         writer = self._writer
-        if writer is None or isinstance(self._buffer, _Shut):
+        if writer is None or isinstance(self._buffer, Shut):
             return
         self._hand_over()
-        self._buffer = _Shut()
+        self._buffer = Shut()
         self.full = True
         for timer in (self._flush_timer, self._sync_timer):
             if timer is not None:
@@ -162,7 +158,7 @@ class Log:
     def health(self) -> tuple[bool, str]:
         """Tell whether records are being written, and if not, why."""
         writer = self._writer
-        if writer is None or isinstance(self._buffer, _Shut):
+        if writer is None or isinstance(self._buffer, Shut):
             return False, "not open"
         if writer.error is not None:
             return False, f"{writer.state.value}: {writer.error}"
@@ -185,6 +181,8 @@ class Log:
     def _encode(self) -> None:
         buffer = self._buffer
         lines, records = auditrecord.encode(buffer), len(buffer)
+        if self.watch is not None:
+            self.watch(buffer)
         if self._slot is None or not self._slot.add(lines, records):
             self._put()
             self._slot = self._pool.lend(len(lines))
@@ -223,7 +221,7 @@ class Log:
 
     def _changed(self) -> None:
         """Runs in the loop whenever the writer has news."""
-        if self._writer is not None and not isinstance(self._buffer, _Shut):
+        if self._writer is not None and not isinstance(self._buffer, Shut):
             self._review(self._writer)
         news, self._news = self._news, asyncio.Event()
         news.set()

@@ -5,10 +5,12 @@ order; nothing is carried out, and nobody is told, from within a call.
 """
 
 import asyncio
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import accumulate
+from typing import TypeVar
 
 import msgspec
 
@@ -28,12 +30,15 @@ from bus.core.errors import StoreUnavailableError
 from bus.core.stats import StoreStats
 from bus.core.storelimits import (
     STORE_BATCH_CHANGES_MAX,
+    STORE_PAGE_BYTES_MAX,
     STORE_PAGE_ROWS_MAX,
     STORE_PENDING_BYTES_MAX,
     STORE_PENDING_CHANGES_MAX,
 )
 from bus.ports import Clock
 from bus.storing import Done
+
+T = TypeVar("T")
 
 
 class MemoryStore:
@@ -90,20 +95,22 @@ class MemoryStore:
         rows, entry = self._tables.pending.get(consumer), self._tables.entry
         if rows is None:
             return []
-        return [
+        found = [
             DeliveryRow(consumer, number, *rows[number], entry(rows[number][0]))
-            for number in rows.above(after, _page(limit))
+            for number in rows.above(after, _most(limit))
         ]
+        return _page(found, lambda row: row.entry)
 
     async def due(self, until_ns: int, limit: int) -> list[DueRow]:
         """Return deliveries whose time has come, as the port says."""
         self._check_open()
         rows, entry = self._tables.waiting, self._tables.entry
-        return [
+        found = [
             DueRow(*place, rows[place], entry(rows[place]))
-            for place in rows.above((0, 0, 0), _page(limit))
+            for place in rows.above((0, 0, 0), _most(limit))
             if place[0] <= until_ns
         ]
+        return _page(found, lambda row: row.entry)
 
     async def next_due_ns(self) -> int:
         """Return when the next delivery that waits is due; 0 if none waits."""
@@ -117,13 +124,13 @@ class MemoryStore:
         self._check_open()
         found: list[tuple[int, bytes]] = []
         for stream, rows in sorted(self._tables.messages.items()):
-            start, room = key_of(stream, 0), _page(limit) - len(found)
+            start, room = key_of(stream, 0), _most(limit) - len(found)
             if start | SEQUENCE_MAX < first or start > last or not room:
                 continue
             above = rows.above(first - start - 1, room)
             keys = [start | sequence for sequence in above]
             found += [(k, rows[k & SEQUENCE_MAX][1]) for k in keys if k <= last]
-        return found
+        return _page(found, lambda row: row[1])
 
     async def at(self, stream: int, time_ns: int) -> int:
         """Return the sequence that a time stands for, as the port says."""
@@ -140,7 +147,8 @@ class MemoryStore:
         """Return dead letters, as the port says."""
         self._check_open()
         rows = self._tables.letters
-        return [rows[number] for number in rows.above(after, _page(limit))]
+        found = [rows[number] for number in rows.above(after, _most(limit))]
+        return _page(found, lambda row: row.entry)
 
     async def open(self) -> Contents:
         """Return what it holds: nothing when it is new."""
@@ -267,8 +275,14 @@ def _closed() -> StoreUnavailableError:
     return StoreUnavailableError("the store is closed")
 
 
-def _page(limit: int) -> int:
+def _most(limit: int) -> int:
     return min(limit, STORE_PAGE_ROWS_MAX)
+
+
+def _page(found: list[T], entry: Callable[[T], bytes]) -> list[T]:
+    """Return the first of what was found, as many as a page has bytes for."""
+    ends = list(accumulate(len(entry(row)) for row in found))
+    return found[: max(bisect_right(ends, STORE_PAGE_BYTES_MAX), 1)]
 
 
 def _size(change: Change) -> int:

@@ -124,7 +124,9 @@ async def test_a_version_that_the_head_does_not_know_is_damage(tmp_path: Path) -
     store = await kept_store(tmp_path)
     await store.close()
     open_raw(store.path, f"PRAGMA user_version={layout.VERSION + 1}")
-    await refused(sqlite_store(tmp_path), StoreBrokenError, "the head says 1")
+    await refused(
+        sqlite_store(tmp_path), StoreBrokenError, f"the head says {layout.VERSION}"
+    )
 
 
 async def test_without_its_head_a_store_is_not_trusted(tmp_path: Path) -> None:

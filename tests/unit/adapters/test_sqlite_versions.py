@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import pytest
@@ -17,11 +17,12 @@ import pytest
 from bus.adapters.stores.sqlite import layout, places, reading, streams
 from bus.adapters.stores.sqlite.file import StoreFile
 from bus.adapters.stores.sqlite.layout import Connection
-from bus.core.changes import ConsumerRow, Contents, StreamRow
+from bus.core.changes import Append, ConsumerRow, Contents, Letter, StreamRow
 from bus.core.entries import key_of
 from bus.core.errors import ConfigurationError, StoreBrokenError
+from tests.fakes.messages import full
 from tests.fakes.recording import NOW_NS
-from tests.fakes.storekit import KEYS, LOWEST, NEVER_NS, SEALER, append, letter
+from tests.fakes.storekit import KEYS, LOWEST, NEVER_NS, SEALER, letter
 
 VERSION_1 = """
 CREATE TABLE messages(
@@ -56,17 +57,55 @@ CREATE TABLE figures(
   f INTEGER NOT NULL, g INTEGER NOT NULL, h INTEGER NOT NULL, i INTEGER NOT NULL,
   j INTEGER NOT NULL, sum INTEGER NOT NULL,
   PRIMARY KEY(kind, id)) STRICT, WITHOUT ROWID;
-PRAGMA application_id=1634954868;
-PRAGMA user_version=1
+PRAGMA application_id=1634954868
 """
 HEAD_1 = (
     "41534e5448454144010000000000000006000000000000000400000000000000" + "4f720e99",
     "41534e5448454144010000000000000007000000000000000400000000000000" + "dee36637",
 )
-FIRST, SECOND = append(1, 1), append(1, 2)
-WAITING = append(1, 4)
-LETTER = letter(1, FIRST)
-SIZE = sum(len(kept.entry) for kept in (FIRST, SECOND, WAITING))
+HEAD_2 = (
+    "41534e5448454144020000000000000006000000000000000400000000000000" + "67db10c1",
+    "41534e5448454144020000000000000007000000000000000400000000000000" + "f64a786f",
+)
+MESSAGE = full(created_ns=NOW_NS)
+DECISION = msgspec.msgpack.encode(
+    {"allow": True, "reasons": (), "revision": "r1", "digest": "d"}
+)
+
+
+class Written(NamedTuple):
+    """What a release wrote of a message: one settled, one pending, one that waits."""
+
+    first: Append
+    second: Append
+    waiting: Append
+
+    @property
+    def bytes(self) -> int:
+        """The bytes of all entries."""
+        return sum(len(kept.entry) for kept in self)
+
+    @property
+    def letter(self) -> Letter:
+        """A dead letter of the first."""
+        return letter(1, self.first)
+
+
+def kept(sequence: int, entry: Callable[[int, bytes], bytes]) -> Append:
+    """Return a message in stream 1 with the entry that a release made of it."""
+    key = key_of(1, sequence)
+    data = entry(key, msgspec.msgpack.encode(MESSAGE))
+    return Append(key, NOW_NS, data + SEALER.sign(data))
+
+
+def entry_1(key: int, frame: bytes) -> bytes:
+    """Return one array of key, message, decision and plan."""
+    return b"\x94" + msgspec.msgpack.encode(key) + frame + DECISION + b"\x90"
+
+
+def entry_2(key: int, frame: bytes) -> bytes:
+    """Return the message, and after it an array of key, decision and plan."""
+    return frame + b"\x93" + msgspec.msgpack.encode(key) + DECISION + b"\x90"
 
 
 def summed(kind: int, *values: Any) -> tuple[Any, ...]:
@@ -74,37 +113,52 @@ def summed(kind: int, *values: Any) -> tuple[Any, ...]:
     return (*values, zlib.crc32(msgspec.msgpack.encode((kind, *values))))
 
 
-def version_1(path: Path) -> None:
-    """Write a store as version 1 left it: three messages, one of each other thing."""
+def write(path: Path, version: int, head: tuple[str, str], there: Written) -> Written:
+    """Write a store as a release left it: three messages, one of each other thing."""
     again = zlib.crc32(msgspec.msgpack.encode((3, 1, 2, 3, NOW_NS + 1)))
+    first, second, waiting = there
     rows = {
-        "deliveries": [(*summed(2, 1, 2, SECOND.key), 3, NOW_NS + 1, again)],
-        "later": [summed(4, NOW_NS + 5, 1, 3, WAITING.key)],
-        "letters": [summed(5, 1, msgspec.msgpack.encode(LETTER))],
+        "deliveries": [(*summed(2, 1, 2, second.key), 3, NOW_NS + 1, again)],
+        "later": [summed(4, NOW_NS + 5, 1, 3, waiting.key)],
+        "letters": [summed(5, 1, msgspec.msgpack.encode(there.letter))],
         "consumers": [summed(6, 1, "acme", "worker", "critic", "a.>", "q", b"\1\2")],
         "streams": [summed(7, 1, "acme", "default")],
-        "dedup": [summed(8, NEVER_NS, "acme/planner/one", 2, FIRST.key)],
+        "dedup": [summed(8, NEVER_NS, "acme/planner/one", 2, first.key)],
         "figures": [
             summed(9, 0, 0, 7, 1, 1, 4, 2, 1, 1, 1, 1, 1),
-            summed(9, 1, 1, 3, SIZE, 1, 4, 0, 0, 0, 0, 0, 0),
+            summed(9, 1, 1, 3, there.bytes, 1, 4, 0, 0, 0, 0, 0, 0),
             summed(9, 2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0),
         ],
         "messages": [
-            (*summed(1, kept.key, kept.time_ns, gap), kept.entry)
-            for kept, gap in ((FIRST, 1), (SECOND, 1), (WAITING, 2))
+            (*summed(1, one.key, one.time_ns, gap), one.entry)
+            for one, gap in ((first, 1), (second, 1), (waiting, 2))
         ],
     }
     with closing(sqlite3.connect(path, isolation_level=None)) as raw:
         for sql in ("PRAGMA journal_mode=WAL", *VERSION_1.split(";\n")):
             raw.execute(sql).fetchall()
+        raw.execute(f"PRAGMA user_version={version}")
         for table, values in rows.items():
             marks = ",".join("?" * len(values[0]))
             raw.executemany(f"INSERT INTO {table} VALUES ({marks})", values)  # noqa: S608 - names of ours
-    slots = [bytes.fromhex(slot).ljust(4096, b"\0") for slot in HEAD_1]
+    slots = [bytes.fromhex(slot).ljust(4096, b"\0") for slot in head]
     path.with_name(path.name + "-head").write_bytes(b"".join(slots))
+    return there
 
 
-RELEASED: dict[int, Callable[[Path], None]] = {1: version_1}
+def version_1(path: Path) -> Written:
+    """Write a store as version 1 left it."""
+    there = Written(kept(1, entry_1), kept(2, entry_1), kept(4, entry_1))
+    return write(path, 1, HEAD_1, there)
+
+
+def version_2(path: Path) -> Written:
+    """Write a store as version 2 left it: the same tables, and other entries."""
+    there = Written(kept(1, entry_2), kept(2, entry_2), kept(4, entry_2))
+    return write(path, 2, HEAD_2, there)
+
+
+RELEASED: dict[int, Callable[[Path], Written]] = {1: version_1, 2: version_2}
 
 
 def opened(path: Path) -> tuple[StoreFile, Contents]:
@@ -123,16 +177,16 @@ def test_every_version_that_was_released_is_tried_here() -> None:
 def test_what_a_release_wrote_is_read(tmp_path: Path, version: int) -> None:
     """All of it, and once more after it was written to."""
     path = tmp_path / "store.db"
-    RELEASED[version](path)
+    there = RELEASED[version](path)
     file, contents = opened(path)
     assert contents == Contents(
         epoch=2,
         clean=True,
         next_number=4,
         next_letter=2,
-        streams=(StreamRow(1, "acme", "default", 3, SIZE, 1, 4),),
+        streams=(StreamRow(1, "acme", "default", 3, there.bytes, 1, 4),),
         consumers=(ConsumerRow(1, "acme", "worker", "critic", "a.>", "q", b"\1\2", 1),),
-        dedup=(("acme/planner/one", FIRST.key, NEVER_NS),),
+        dedup=(("acme/planner/one", there.first.key, NEVER_NS),),
         letters=1,
         next_due_ns=NOW_NS + 5,
     )
@@ -140,10 +194,13 @@ def test_what_a_release_wrote_is_read(tmp_path: Path, version: int) -> None:
         entries = streams.entries(connection, *KEYS, 9)
         (row,) = reading.deliveries(connection, 1, LOWEST, 9)
         (due,) = reading.due(connection, NEVER_NS, 9)
-        assert reading.letters(connection, 0, 9) == [LETTER]
+        assert reading.letters(connection, 0, 9) == [there.letter]
     assert [key for key, _ in entries] == [key_of(1, n) for n in (1, 2, 4)]
-    assert (row.key, row.attempt, row.due_ns) == (SECOND.key, 3, NOW_NS + 1)
-    assert (due.number, due.entry) == (3, WAITING.entry)
+    for key, data in entries:
+        entry = SEALER.open(key, data)
+        assert (entry.message, entry.decision.digest, entry.plan) == (MESSAGE, "d", ())
+    assert (row.key, row.attempt, row.due_ns) == (there.second.key, 3, NOW_NS + 1)
+    assert (due.number, due.entry) == (3, there.waiting.entry)
     file.close()
     file, contents = opened(path)
     assert (contents.epoch, contents.streams[0].messages) == (3, 3)
@@ -165,7 +222,7 @@ def next_version(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     schema = (*layout.SCHEMAS[latest], extra)
     monkeypatch.setattr(layout, "VERSION", latest + 1)
     monkeypatch.setattr(layout, "SCHEMAS", {**layout.SCHEMAS, latest + 1: schema})
-    monkeypatch.setattr(layout, "MIGRATIONS", {latest + 1: step})
+    monkeypatch.setattr(layout, "MIGRATIONS", {**layout.MIGRATIONS, latest + 1: step})
     return done
 
 

@@ -1,5 +1,6 @@
 """Chaos in a bus: off unless enabled, refused where it makes no sense, gone at its end."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,15 +9,23 @@ import pytest
 from bus import Accepted, Failed, breaking, operating
 from bus.chaos import Injector
 from bus.config import Settings
+from bus.config.governing import IsolatedSettings, OpaSettings, PolicySettings
 from bus.config.keeping import StoreSettings
 from bus.config.operating import ChaosSettings, ControlSettings
 from bus.config.settings import AuditSettings
 from bus.core.breaker import State
-from bus.core.errors import ConfigurationError, DeniedError, UnknownAgentError
+from bus.core.errors import (
+    ConfigurationError,
+    DeniedError,
+    SubjectError,
+    UnknownAgentError,
+)
 from bus.core.faults import Asked, ChaosRefusedError, Kind
+from bus.core.operatinglimits import CHAOS_TIMEOUT_S
 from bus.recovery import Orchestrator, UnknownComponentError, reopen
+from bus.subscription import Delivery
 from bus.testing import FakeClock, TestBus
-from tests.fakes.buses import Background, Inbox, data, events, new_bus
+from tests.fakes.buses import Background, Inbox, data, events, new_bus, totals
 from tests.fakes.chaos import fault
 
 CONTROL = ControlSettings(socket=Path("op.sock"), agent="op")
@@ -28,12 +37,14 @@ def enabled(*components: str, **given: Any) -> dict[str, Any]:
     return {"control": CONTROL, "chaos": chaos}
 
 
-def chaotic(*grants: str, agent: str = "op", **sections: Any) -> TestBus:
+def chaotic(
+    *grants: str, agent: str = "op", components: Sequence[str] = (), **sections: Any
+) -> TestBus:
     """Return a bus that the agent `op` may break as granted."""
     given = data(ops={"chaos": [*grants]})
     given["agents"]["op"] = {"tenant": "acme", "roles": ["ops"]}
     stored = ["store"] if "store" in sections else []
-    made = enabled("policy", "audit", "clock", *stored)
+    made = enabled("policy", "audit", "clock", *stored, *components)
     made["control"] = ControlSettings(socket=Path("op.sock"), agent=agent)
     return new_bus(given, **{**made, **sections})
 
@@ -83,7 +94,7 @@ def test_what_can_be_hit_depends_on_what_there_is(tmp_path: Path) -> None:
     made = breaking.injector(given, FakeClock())
     assert made is not None
     assert set(made.plan.offers) == {
-        *("policy", "audit", "clock", "memory", "handles", "disk")
+        *("policy", "audit", "handlers", "clock", "memory", "handles", "disk")
     }
     more = breaking.injector(
         Settings(
@@ -294,3 +305,89 @@ def _tail(bus: TestBus) -> Any:
 def test_what_is_asked_for_stands_in_one_struct() -> None:
     """The same one that the control channel takes."""
     assert set(Asked.__struct_fields__) >= {"kind", "component", "seconds", "reason"}
+
+
+async def test_a_handler_fails_before_it_begins_and_is_tried_again() -> None:
+    """Only where the subject matches, and every way a handler may be called."""
+    bus = chaotic("handlers.*", components=("handlers",))
+    inbox, other, alone = Inbox(), Inbox(), list[Any]()
+
+    async def bare(body: int) -> None:
+        alone.append(body)
+
+    async def undecoded(delivery: Delivery) -> None:
+        alone.append(delivery.attempt)
+
+    async with bus:
+        worker = bus.agent("worker")
+        for subject, handler in (("a.x", inbox), ("b", other), ("a.y", bare)):
+            worker.subscribe(subject, handler, backoff=[1])
+        worker.subscribe("a.z", undecoded, backoff=[1])
+        planner = bus.agent("planner")
+        refused: dict[str, Any] = {"component": "handlers", "share": 1.0}
+        with pytest.raises(ChaosRefusedError, match="handlers needs a subject"):
+            await injector(bus).start(fault(Kind.ERROR, **refused))
+        with pytest.raises(SubjectError):
+            await injector(bus).start(fault(Kind.ERROR, subject="a..b", **refused))
+        await injector(bus).start(
+            fault(Kind.ERROR, seconds=0.5, subject="a.*", **refused)
+        )
+        for subject in ("a.x", "b", "a.y", "a.z"):
+            await planner.publish(subject, 7)
+        await bus.settle()
+        assert (inbox.done, other.done, alone) == ([], [7], [])
+        await bus.advance(2)
+        assert (inbox.done, alone) == ([7], [7, 2])
+        (over,) = injector(bus).plan.ended
+        assert (over.questions, over.hits) == (3, 3)
+
+
+async def test_a_handler_that_hangs_is_interrupted_by_its_lease() -> None:
+    """Or lost with the fault, if that ends first."""
+    bus = chaotic("handlers.*", components=("handlers",))
+    inbox = Inbox()
+    async with bus:
+        bus.agent("worker").subscribe(
+            "a", inbox, ack_wait=5, backoff=[1], max_deliver=9
+        )
+        hangs = fault(
+            Kind.TIMEOUT, "handlers", share=1.0, subject="a", seconds=30, seed=1
+        )
+        begun = await injector(bus).start(hangs)
+        await bus.agent("planner").publish("a", 7)
+        await bus.advance(4)
+        assert totals(bus).redelivered == 0
+        await bus.advance(10)
+        assert totals(bus).redelivered > 0
+        assert inbox.got == []
+        injector(bus).stop(begun.id)
+        await bus.advance(2)
+        assert inbox.done == [7]
+
+
+async def test_policy_that_hangs_is_waited_for_as_long_as_its_engine() -> None:
+    """Then it is unavailable, as where the engine itself did not answer."""
+    bus = chaotic("policy.*")
+    inbox = Inbox()
+    async with bus, Background() as background:
+        bus.agent("worker").subscribe("a", inbox)
+        await injector(bus).start(fault(Kind.TIMEOUT, share=1.0, seconds=30))
+        waits = background.run(bus.agent("planner").publish("a", 1))
+        await bus.advance(CHAOS_TIMEOUT_S - 0.5)
+        assert not waits.done()
+        await bus.advance(1)
+        assert (await waits).code == "policy_unavailable"
+
+
+def test_the_deadline_of_policy_is_that_of_its_engine() -> None:
+    """As the settings say."""
+    engines: list[tuple[Any, float]]
+    engines = [("opa", 0.5), ("isolated", 0.25), ("embedded", CHAOS_TIMEOUT_S)]
+    for engine, deadline_s in engines:
+        given = Settings(
+            **enabled("policy"),
+            policy=PolicySettings(engine=engine),
+            opa=OpaSettings(deadline_seconds=0.5),
+            isolated=IsolatedSettings(deadline_seconds=0.25),
+        )
+        assert breaking._policy_s(given) == deadline_s  # noqa: SLF001 - one table

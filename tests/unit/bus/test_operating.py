@@ -12,6 +12,7 @@ from bus.core.errors import MalformedMessageError, UsageError
 from bus.core.recovering import State
 from bus.operating import Components, Faults, Transitions
 from bus.recovery import NotAwaitedError, Orchestrator, UnknownComponentError, reopen
+from bus.rewinding import Rewound
 from bus.testing import FakeClock
 from bus.watching import Seen, Top, top
 from tests.fakes.buses import Background, Inbox, PartsBus
@@ -23,6 +24,11 @@ async def picture() -> Top:
     return top(Seen(time_ns=1, revision="r1", checks={}), [])
 
 
+async def unkept(name: str, tenant: str) -> Rewound:
+    """Be a bus that keeps nothing."""
+    raise UsageError(f"nothing is kept for {name} of {tenant}")
+
+
 async def order(
     name: str,
     arguments: dict[str, Any] | None = None,
@@ -31,7 +37,8 @@ async def order(
     recovery: Orchestrator | None = None,
 ) -> Any:
     """Order it as the control channel does."""
-    return await operating.commands(picture, chaos, recovery)[name](arguments or {})
+    orders = operating.commands(picture, chaos, recovery, unkept)
+    return await orders[name](arguments or {})
 
 
 async def test_the_picture_is_a_command() -> None:
@@ -48,6 +55,7 @@ async def test_the_picture_is_a_command() -> None:
         ("recovery.history", {}, "supervises no components"),
         ("recovery.approve", {"component": "store"}, "supervises no components"),
         ("recovery.cancel", {"component": "store"}, "supervises no components"),
+        ("recovery.rewind", {"consumer": "c", "tenant": "t"}, "kept for c of t"),
         ("chaos.list", {}, "chaos is off: set chaos.enabled"),
         ("chaos.stop", {"all": True}, "chaos is off"),
         (

@@ -6,6 +6,7 @@ import pytest
 
 from bus.core.errors import OverloadedError
 from bus.core.storelimits import TENANT_SHARES
+from bus.outbox import Outbox, outbox
 from bus.remembering import Remembered
 from tests.fakes.buses import Background
 
@@ -73,3 +74,31 @@ async def test_a_name_that_was_renewed_outlives_its_first_window() -> None:
     names.end("n", 2, 50)
     names.begin("other", 20)
     assert names.find("n", 20) == 2
+
+
+async def test_of_transactions_that_wait_in_a_circle_the_last_is_undone() -> None:
+    """However long the circle is; who waits for one that waits for nobody waits on."""
+    names, boxes = Remembered(), [Outbox() for _ in range(4)]
+
+    async def takes(number: int, *wanted: int) -> None:
+        outbox.set(boxes[number])
+        for one in wanted:
+            await names.settled(f"t s {one}")
+            names.begin(f"t s {one}", 0)
+            await asyncio.sleep(0)
+
+    async with Background() as background:
+        first = background.run(takes(0, 0, 1))
+        second = background.run(takes(1, 1, 2))
+        beside = background.run(takes(3, 3, 1))
+        third = background.run(takes(2, 2, 0))
+        error = await third
+        assert isinstance(error, OverloadedError)
+        assert [box.undone for box in boxes] == [None, None, error, None]
+        names.end("t s 2", None, 0)
+        assert await second is None
+        for one in (1, 2):
+            names.end(f"t s {one}", None, 0)
+        await asyncio.wait([first, beside], return_when=asyncio.FIRST_COMPLETED)
+        names.end("t s 1", None, 0)
+        assert (await first, await beside) == (None, None)

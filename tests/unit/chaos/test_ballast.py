@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bus.chaos import Disk, Handles, Memory
-from bus.chaos.ballast import _Stepwise
+from bus.chaos.ballast import Disk, Handles, Memory, _Stepwise
 from bus.core.operatinglimits import CHAOS_HANDLES_SPARE
 
 MIB = 1 << 20

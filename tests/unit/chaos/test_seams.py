@@ -27,6 +27,7 @@ from tests.fakes.policies import message
 from tests.fakes.ruling import Ruling
 
 ACCESS = Access("connect", "planner", "acme")
+DEADLINE_S = 2.0
 CHANGES = (DropLetter(1),)
 
 
@@ -39,13 +40,13 @@ class Hit:
 
     def seam(self, component: str) -> Seam:
         """Return a seam of it."""
-        return Seam(self.plan, component, self.clock)
+        return Seam(self.plan, component, self.clock, DEADLINE_S)
 
-    def begin(self, kind: Kind, component: str, **given: Any) -> None:
+    def begin(self, kind: Kind, component: str, name: str = "", **given: Any) -> None:
         """Let a fault begin that hits every question."""
-        what = fault(kind, component, **given)
+        what, name = fault(kind, component, **given), name or kind.value
         now_ns = self.clock.now_ns()
-        self.plan.admit(what, name=kind.value, by="op", seed=1, now_ns=now_ns)
+        self.plan.admit(what, name=name, by="op", seed=1, now_ns=now_ns)
 
     async def advance(self, seconds: float) -> None:
         """Let time pass."""
@@ -385,6 +386,71 @@ async def test_reading_a_store_is_hit_too() -> None:
         with pytest.raises(StoreUnavailableError, match="injected error"):
             await asked
     assert inner.calls == []
+
+
+async def test_what_hangs_fails_at_the_deadline_of_who_asks() -> None:
+    """Each component as it fails when it is too late; nothing is refused before."""
+    hit = Hit()
+    policy = ChaosAuthorizer(Ruling(), hit.seam("policy"))
+    audit = ChaosAudit(ListAudit(), hit.seam("audit"))
+    store, inner = chaos_store(hit)
+    for component in ("policy", "audit", "store"):
+        hit.begin(Kind.TIMEOUT, component, name=component)
+    told: list[Any] = []
+    assert policy.decide_now("publish", message()) is None
+    assert audit.full
+    submit(store, told, "a")
+    inner.commit()
+    async with Background() as background:
+        calls = [
+            background.run(policy.decide("publish", message())),
+            background.run(audit.room()),
+            background.run(store.deliveries(1, 2, 3)),
+        ]
+        await hit.advance(DEADLINE_S - 0.1)
+        assert not any(call.done() for call in calls)
+        assert told == []
+        await hit.advance(0.6)
+        kinds = [type(await call) for call in calls]
+    assert kinds == [PolicyUnavailableError, AuditStalledError, StoreUnavailableError]
+    assert told == ["a: injected time-out store: drill"]
+    assert (inner.submitted, inner.calls) == ([()], [])
+
+
+async def test_what_hangs_is_lost_when_the_fault_ends() -> None:
+    """Soon after it does; what came later, and was not hit, had to wait for it."""
+    hit = Hit()
+    policy = ChaosAuthorizer(Ruling(), hit.seam("policy"))
+    store, inner = chaos_store(hit)
+    hit.begin(Kind.TIMEOUT, "policy", name="p")
+    hit.begin(Kind.TIMEOUT, "store", name="s")
+    told: list[Any] = []
+    submit(store, told, "a")
+    inner.commit()
+    async with Background() as background:
+        waits = background.run(policy.decide("publish", message()))
+        await hit.advance(0.1)
+        for name in ("p", "s"):
+            hit.plan.end(name, "stopped")
+        store_again = ("b", "c")
+        submit(store, told, *store_again)
+        await hit.advance(0.2)
+        assert isinstance(await waits, PolicyUnavailableError)
+    inner.commit()
+    assert told == ["a: injected time-out s: drill", "b", "c"]
+
+
+async def test_who_is_cancelled_while_it_hangs_leaves_no_timer() -> None:
+    """Its own deadline may be shorter."""
+    hit = Hit()
+    policy = ChaosAuthorizer(Ruling(), hit.seam("policy"))
+    hit.begin(Kind.TIMEOUT, "policy")
+    async with Background() as background:
+        waits = background.run(policy.decide("publish", message()))
+        await settle()
+        waits.cancel()
+    assert waits.cancelled()
+    assert not hit.clock.step(hit.clock.now_ns() + 10**12)
 
 
 def _state(breaker: Breaker) -> State:

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from bus.core.chaosplan import Plan, drawn
-from bus.core.errors import LimitExceededError
+from bus.core.errors import LimitExceededError, SubjectError
 from bus.core.faults import Asked, ChaosRefusedError, Injection, Kind, Reach, Strike
 from bus.core.operatinglimits import (
     CHAOS_ACTIVE_MAX,
@@ -18,10 +18,17 @@ from bus.core.operatinglimits import (
 )
 
 S = 1_000_000_000
-QUESTIONS = (Kind.LATENCY, Kind.ERROR, Kind.PARTITION, Kind.BREAKER)
+QUESTIONS = (
+    Kind.LATENCY,
+    Kind.ERROR,
+    Kind.TIMEOUT,
+    Kind.PARTITION,
+    Kind.BREAKER,
+)
 OFFERS = {
     "policy": QUESTIONS,
     "store": QUESTIONS,
+    "handlers": QUESTIONS,
     "clock": (Kind.CLOCK,),
     "handles": (Kind.HANDLES,),
 }
@@ -83,6 +90,9 @@ def test_what_goes_too_far_is_refused(what: Asked, told: str) -> None:
         (asked(Kind.PARTITION, share=0.1), "partition has no use for share"),
         (asked(Kind.PARTITION, seed=1), "no use for seed"),
         (asked(reason=" "), "a reason"),
+        (asked(Kind.TIMEOUT), "time-out needs share"),
+        (asked(component="handlers"), "handlers needs a subject"),
+        (asked(subject="a"), "policy has no use for a subject"),
     ],
 )
 def test_what_makes_no_sense_is_refused(what: Asked, told: str) -> None:
@@ -111,13 +121,11 @@ def test_shares_at_one_component_add_up_to_the_blast_radius() -> None:
 
 
 def test_whole_components_that_are_hit_are_a_share_as_well() -> None:
-    """Of four components and a radius of a quarter, one."""
-    made = plan(radius=0.25)
+    """Of five components and a radius of a fifth, one."""
+    made = plan(radius=0.2)
     begin(made, asked(Kind.PARTITION), "a")
     begin(made, asked(Kind.BREAKER), "b")  # the same component again
-    with pytest.raises(
-        LimitExceededError, match=r"share of components .* 0\.5 > 0\.25"
-    ):
+    with pytest.raises(LimitExceededError, match=r"share of components .* 0\.4 > 0\.2"):
         begin(made, asked(Kind.CLOCK, "clock"), "c")
     begin(made, asked(Kind.HANDLES, "handles"), "d")  # its amount is what is bounded
     begin(made, asked(component="store", share=0.2), "e")
@@ -232,3 +240,28 @@ def test_what_is_over_is_kept_for_a_while() -> None:
     assert made.end("0", "again") is None
     assert len(made.ended) == CHAOS_ENDED_KEPT
     assert (made.ended[0].id, made.ended[0].ended) == ("2", "stopped 2")
+
+
+def test_a_fault_at_handlers_hits_and_counts_only_what_it_is_for() -> None:
+    """By the subject's tokens; a pattern that is none is refused."""
+    made = plan(radius=1)
+    with pytest.raises(SubjectError):
+        begin(made, asked(component="handlers", subject="a..b", share=1.0))
+    what = asked(Kind.TIMEOUT, "handlers", subject="a.*", share=1.0)
+    begun = begin(made, what)
+    assert made.strike("handlers", 1, ("b",)) is None
+    assert made.strike("handlers", 1) is None
+    assert made.strike("policy", 1, ("a", "b")) is None
+    struck = made.strike("handlers", 1, ("a", "b"))
+    assert struck == Strike(0.0, "injected time-out a: drill", hangs=True)
+    assert (begun.questions, begun.hits) == (1, 1)
+
+
+def test_what_hangs_may_be_slow_as_well() -> None:
+    """Hanging is the longer of the two, and ends in a failure."""
+    made = plan(radius=1)
+    begin(made, asked(Kind.LATENCY, share=0.5, latency_s=2.0, seed=1), "a")
+    begin(made, asked(Kind.TIMEOUT, share=0.5, seed=1), "b")
+    struck = [made.strike("policy", 1) for _ in range(50)]
+    assert Strike(2.0, "injected time-out b: drill", hangs=True) in struck
+    assert None in struck

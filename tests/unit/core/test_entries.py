@@ -161,6 +161,33 @@ def test_what_is_signed_and_no_entry_is_seen(data: bytes) -> None:
         Sealer(RING).open(PLACE, data + RING.sign(data))
 
 
+def test_what_was_just_stamped_is_sealed_like_any_other() -> None:
+    """The seal goes on from the stamp's hash, once; the bytes are the same."""
+    ring = KeyRing({1: KEY}, active=1)
+    sealer, message = Sealer(ring), msgspec.structs.replace(full(), stamp=b"")
+    ring.seal(message)
+    other = msgspec.structs.replace(full(), stamp=b"", body=b"another")
+    plain = Sealer(RING).close(PLACE, message, ALL, (4,))
+    assert sealer.close(PLACE, message, ALL, (4,)) == plain
+    assert sealer.close(PLACE, message, ALL, (4,)) == plain
+    ring.seal(message)
+    ring.seal(other)
+    assert sealer.close(PLACE, message, ALL, (4,)) == plain
+    assert sealer.open(PLACE, plain) == Entry(PLACE, message, ALL, (4,))
+    ring.verify(message)
+
+
+def test_an_entry_of_the_first_version_is_opened() -> None:
+    """It is one array that begins with its key."""
+    decision = {"allow": True, "reasons": (), "revision": "r1", "digest": "d"}
+    data = msgspec.msgpack.encode((PLACE, full(), decision, (4, 5)))
+    opened = Sealer(RING).open(PLACE, data + RING.sign(data))
+    assert opened == Entry(PLACE, full(), opened.decision, (4, 5))
+    assert opened.decision.digest == "d"
+    with pytest.raises(StoreBrokenError, match="entry 3/8 is the one of 3/7"):
+        Sealer(RING).open(PLACE + 1, data + RING.sign(data))
+
+
 def test_a_decision_is_encoded_and_decoded_once() -> None:
     """Messages under one decision share it when they are read back."""
     sealer = Sealer(RING)

@@ -83,6 +83,19 @@ def test_headers_are_bounded_in_number_and_size() -> None:
             validation.check_headers({"h": value})
 
 
+def test_what_the_bus_sets_takes_none_of_the_publishers_room() -> None:
+    """A dedup name and a delay, each bounded by itself."""
+    asked = {"assent-dedup": "d" * CLAIM_BYTES_MAX, "assent-deliver-at": "7"}
+    full = {f"h{n:02}": "" for n in range(HEADERS_MAX)}
+    full["h00"] = "x" * (HEADER_BYTES_MAX - 3 * HEADERS_MAX)
+    validation.check_headers({**full, **asked})
+    for name in asked:
+        with pytest.raises(LimitExceededError, match=f"{name} bytes: 129 > 128"):
+            validation.check_headers({name: "d" * (CLAIM_BYTES_MAX + 1)})
+    with pytest.raises(LimitExceededError, match="headers: 33 > 32"):
+        validation.check_headers({**full, **asked, "more": ""})
+
+
 def test_a_claim_is_short_printable_text() -> None:
     """Correlation and causation ids, at the bound and past it."""
     validation.check_claim("correlation", "c" * CLAIM_BYTES_MAX)

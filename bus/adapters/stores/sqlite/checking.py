@@ -112,19 +112,17 @@ def check_rows(connection: Connection, state: State, sealer: Sealer) -> None:
     total = sum(stream.messages for stream in state.streams.values())
     _check_count(connection, "messages", total)
     for consumer in state.consumers:
-        after, full = _LEAST, True
-        while full:
-            rows = reading.deliveries(connection, consumer, after, STORE_PAGE_ROWS_MAX)
-            full = len(rows) == STORE_PAGE_ROWS_MAX
-            after = rows[-1].number if rows else after
+        after = _LEAST
+        while rows := reading.deliveries(
+            connection, consumer, after, STORE_PAGE_ROWS_MAX
+        ):
+            after = rows[-1].number
     pending = sum(consumer.pending for consumer in state.consumers.values())
     _check_count(connection, "deliveries", pending)
     _check_later(connection, state)
-    after, full = _LEAST, True
-    while full:
-        found = reading.letters(connection, after, STORE_PAGE_ROWS_MAX)
-        full = len(found) == STORE_PAGE_ROWS_MAX
-        after = found[-1].id if found else after
+    after = _LEAST
+    while found := reading.letters(connection, after, STORE_PAGE_ROWS_MAX):
+        after = found[-1].id
         for letter in found:
             sealer.open(letter.key, letter.entry)
     counted("dedup", dedup(connection)[1], state.meta.dedup)
@@ -165,14 +163,11 @@ def _check_one(
 def _check_stream(connection: Connection, stream: Stream, sealer: Sealer) -> None:
     first, last = key_of(stream.id, 0), key_of(stream.id, SEQUENCE_MAX)
     messages = size = 0
-    while True:
-        rows = streams.rows(connection, first, last, STORE_PAGE_ROWS_MAX)
+    while rows := streams.rows(connection, first, last, STORE_PAGE_ROWS_MAX):
         for key, _, _, entry in rows:
             sealer.open(key, entry)
             size += len(entry)
         messages += len(rows)
-        if len(rows) < STORE_PAGE_ROWS_MAX:
-            break
         first = rows[-1][0] + 1
     counted(f"messages, stream {stream.id}", messages, stream.messages)
     counted(f"messages, bytes of stream {stream.id}", size, stream.bytes)

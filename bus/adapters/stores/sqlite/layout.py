@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 from bus.core.storelimits import STORE_BUSY_S, STORE_CACHE_BYTES
 
 APPLICATION_ID: Final = 0x61736E74  # "asnt"
-VERSION: Final = 1
+VERSION: Final = 2
 PAGE_BYTES: Final = 4096
 _STATEMENTS_KEPT: Final = 256
 
@@ -49,7 +49,7 @@ SCHEMA_1: Final = (
   j INTEGER NOT NULL, sum INTEGER NOT NULL,
   PRIMARY KEY(kind, id)) STRICT, WITHOUT ROWID""",
 )
-SCHEMAS: Final[Mapping[int, Sequence[str]]] = {1: SCHEMA_1}
+SCHEMAS: Final[Mapping[int, Sequence[str]]] = {1: SCHEMA_1, 2: SCHEMA_1}
 """Of each released version."""
 
 
@@ -81,7 +81,9 @@ class Connection(Protocol):
 Connect = Callable[[Path, bool], Connection]
 """Opens the file at a path that is there; the flag says read-only."""
 
-MIGRATIONS: Final[Mapping[int, Callable[[Connection], None]]] = {}
+MIGRATIONS: Final[Mapping[int, Callable[[Connection], None]]] = {
+    2: lambda _: None,  # new entries begin with the frame; those of before are read on
+}
 """The step that leads to a version from the one before it; all steps that a file needs
 run in one transaction."""
 

@@ -5,6 +5,9 @@ one that can may carry a damaged log into the file. Runs in the writer's thread,
 inline; every function may block.
 """
 
+import os
+import sys
+from pathlib import Path
 from typing import NamedTuple
 
 from bus.adapters.stores.sqlite import checking, layout, making, reading, wal
@@ -78,11 +81,22 @@ def check(
         log = wal.beside(place.path)
         size += log.stat().st_size if log.exists() else 0
         if whole or size <= STORE_CHECK_BYTES_MAX:
+            _read_ahead(place.path)
             checking.check_pages(connection)
             checking.check_rows(connection, state, sealer)
         else:
             checking.check_samples(connection, state, sealer)
     return Checked(head, state)
+
+
+def _read_ahead(path: Path) -> None:
+    """Have the system begin to read a file that is read as a whole: pages come in no order."""
+    if sys.platform == "linux":
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.posix_fadvise(file, 0, STORE_CHECK_BYTES_MAX, os.POSIX_FADV_WILLNEED)
+        finally:
+            os.close(file)
 
 
 def contents(connection: Connection, state: State, *, clean: bool) -> Contents:

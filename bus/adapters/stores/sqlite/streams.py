@@ -9,18 +9,18 @@ from typing import Any, Final
 
 import msgspec
 
-from bus.adapters.stores.sqlite.checksums import MESSAGE, checksum
+from bus.adapters.stores.sqlite.checksums import MESSAGE, checksum, crc, encode
 from bus.adapters.stores.sqlite.layout import Connection, single
-from bus.adapters.stores.sqlite.reading import figures, paged, same, snapshot
+from bus.adapters.stores.sqlite.reading import figures, page, query, same, snapshot
 from bus.adapters.stores.sqlite.state import KIND_STREAM
 from bus.core.entries import SEQUENCE_BITS, SEQUENCE_MAX, key_of
 from bus.core.errors import StoreBrokenError
-from bus.core.storelimits import STORE_PAGE_ROWS_MAX
 
-_MESSAGES: Final = """SELECT
- json_group_array(json_array(length(entry),key,time_ns,gap,sum)),
- CAST(group_concat(entry,'') AS BLOB) FROM
- (SELECT * FROM messages WHERE key BETWEEN ? AND ? ORDER BY key LIMIT ?)"""
+_MESSAGES: Final = query(
+    "key,time_ns,gap,sum",
+    "entry",
+    "FROM messages WHERE key BETWEEN ? AND ? ORDER BY key",
+)
 _BEFORE: Final = "SELECT max(key) FROM messages WHERE key>=? AND key<?"
 _NEXT: Final = """SELECT json_array(key,time_ns,gap,sum) FROM messages
  WHERE key BETWEEN ? AND ? ORDER BY key LIMIT 1"""
@@ -39,19 +39,13 @@ def entries(
 def rows(connection: Connection, first: int, last: int, limit: int) -> list[Row]:
     """Return whole rows from one key to another, checked for what is missing."""
     found: list[Row] = []
-    limit = min(limit, STORE_PAGE_ROWS_MAX)
     with snapshot(connection):
-        pages = paged(
-            connection, _MESSAGES, (first, last), limit, lambda row: (row[0] + 1, last)
-        )
-        for (key, time_ns, gap, total), entry in pages:
-            same(
-                checksum(MESSAGE, key, time_ns, gap),
-                total,
-                f"table messages, row {key}",
-            )
+        kept, entries, ended = page(connection, _MESSAGES, (first, last), limit)
+        for (key, time_ns, gap, total), entry in zip(kept, entries, strict=True):
+            if crc(encode((MESSAGE, key, time_ns, gap))) != total:
+                raise StoreBrokenError(f"table messages, row {key}: wrong checksum")
             found.append((key, time_ns, gap, entry or b""))
-        end = last if len(found) < limit else found[-1][0] if found else first - 1
+        end = last if ended else found[-1][0] if found else first - 1
         _check_chains(connection, found, first, end)
     return found
 
@@ -96,15 +90,25 @@ def _check_chains(
     """Raise `StoreBrokenError` if a row between two keys was not found."""
     streams = (first >> SEQUENCE_BITS, end >> SEQUENCE_BITS)
     kept = figures(connection, KIND_STREAM, *streams)
-    groups = {
-        stream: list(group)
-        for stream, group in groupby(found, lambda row: row[0] >> SEQUENCE_BITS)
-    }
+    groups = _by_stream(found)
     for stream in groups.keys() - kept.keys():
         raise StoreBrokenError(f"table streams: {stream} is missing, it has messages")
     for stream, values in kept.items():
         own = groups.get(stream, [])
         _check_chain(connection, stream, values, own, (first, end))
+
+
+def _by_stream(found: list[Row]) -> dict[int, list[Row]]:
+    """Return rows by their stream; those of one are by far the most usual."""
+    if not found:
+        return {}
+    stream = found[0][0] >> SEQUENCE_BITS
+    if found[-1][0] >> SEQUENCE_BITS == stream:
+        return {stream: found}
+    return {
+        stream: list(group)
+        for stream, group in groupby(found, lambda row: row[0] >> SEQUENCE_BITS)
+    }
 
 
 def _check_chain(
