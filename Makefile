@@ -13,14 +13,20 @@ PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench docs wheel requirements clean
+.PHONY: help demo console test check bench docs wheel requirements clean
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
 
 demo: $(VENV)/.installed ## a governed fleet at work on this checkout
+	@if command -v npm >/dev/null && $(PY) hatch_build.py; then :; \
+	else echo "== demo: the console is not built; with npm there, 'make console' builds it"; fi
 	@echo "== demo: $(VENV)/bin/assent demo"
 	@$(VENV)/bin/assent demo
+
+console: $(VENV)/.installed ## build bus/console/dist, which a node serves at /; needs npm
+	@echo "== console: npm ci, tsc, esbuild"
+	@$(PY) hatch_build.py
 
 test: $(VENV)/.installed ## all tests; what needs an absent program is skipped by name
 	@echo "== test: pytest $(PYTEST_ARGS)"
@@ -77,6 +83,7 @@ requirements: ## pin requirements/*.txt anew, from PyPI; needs uv
 	@$(COMPILE) $(UPGRADE) pyproject.toml --extra bench -c requirements/dev.txt -o requirements/bench.txt
 
 clean: ## remove the environment, caches and everything built
+	rm -rf bus/console/dist bus/console/node_modules
 	rm -rf $(VENV) dist build docs/_build .coverage .coverage.* .benchmarks
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find bus policy processors tests benchmarks -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true

@@ -10,8 +10,11 @@ NEEDED = (
     "bus/__init__.pyi",
     "policy/rego/",
     "policy/constitutions/",
+    "bus/console/dist/index.html",
+    "bus/console/dist/assets/console-",
+    "bus/console/dist/licenses.txt",
 )
-FOREIGN = {"tests", "__pycache__", ".ci", "docs", "benchmarks"}
+FOREIGN = {"tests", "__pycache__", ".ci", "docs", "benchmarks", "node_modules"}
 
 
 def main(wheel: str) -> None:

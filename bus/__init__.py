@@ -10,6 +10,10 @@ from importlib import import_module
 _HOMES = {
     "Bus": "bus.app",
     "Agent": "bus.agent",
+    "connect": "bus.remote.client",
+    "RemoteBus": "bus.remote.client",
+    "RemoteAgent": "bus.remote.agent",
+    "Gap": "bus.remote.subscription",
     "Delivery": "bus.subscription",
     "Settings": "bus.config",
     "DeadLetter": "bus.letters",

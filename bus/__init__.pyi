@@ -15,11 +15,18 @@ from bus.core.outcome import (
 from bus.holds import HeldMessage
 from bus.letterbox import StoredLetter
 from bus.letters import DeadLetter
+from bus.remote.agent import RemoteAgent
+from bus.remote.client import RemoteBus, connect
+from bus.remote.subscription import Gap
 from bus.subscription import Delivery
 
 __all__ = [
     "Bus",
     "Agent",
+    "connect",
+    "RemoteBus",
+    "RemoteAgent",
+    "Gap",
     "Delivery",
     "Settings",
     "DeadLetter",

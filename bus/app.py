@@ -67,7 +67,7 @@ class Bus(BaseBus):
         self.usage = MemoryUsage()
         parts = self._parts(clock)
         super().__init__(
-            breaking.around(self.chaos, parts),
+            breaking.around(self.chaos, parts, self.settings),
             broadcast=Broadcast(),
             drain_s=self.settings.bus.drain_seconds,
         )
@@ -275,4 +275,5 @@ class Bus(BaseBus):
             lambda: operating.picture(self._host, self.health, self.supervision.board),
             self.chaos,
             self.supervision.orchestrator,
+            operating.rewinds(self._host),
         )

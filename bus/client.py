@@ -103,6 +103,16 @@ class BaseBus:
         """What policy holds until an agent releases it, oldest first."""
         return self._host.holds.kept
 
+    def now_ns(self) -> int:
+        """Return the time of the bus's clock, in nanoseconds since the epoch."""
+        return self._host.parts.clock.now_ns()
+
+    def note(
+        self, event: str, tenant: str, agent: str, subject: str, detail: str
+    ) -> None:
+        """Record what somebody did beside messages, in the audit record."""
+        self._host.notes.told(event, tenant, agent, subject, detail)
+
     def stats(self) -> Snapshot:
         """Return everything counted so far."""
         return self._host.snapshot()

@@ -78,18 +78,18 @@ class Notes:
 
     def note(self, event: str, detail: str = "") -> None:
         """Record something of the bus itself; too rare to wait for room."""
+        self.told(event, "", SYSTEM_AGENT, "", detail)
+
+    def told(
+        self, event: str, tenant: str, agent: str, subject: str, detail: str
+    ) -> None:
+        """Record what somebody did beside messages; too rare to wait for room."""
         now = self._parts.clock.now_ns()
-        record = (
-            event,
-            now,
+        message_id, revision = (
             self._parts.ids.next(now),
-            "",
-            SYSTEM_AGENT,
-            "",
             self._parts.authorizer.revision,
-            detail,
-            b"",
         )
+        record = (event, now, message_id, tenant, agent, subject, revision, detail, b"")
         if self._early is None:
             self._parts.audit.append(record)
         else:

@@ -154,7 +154,9 @@ class AuditLog(Protocol):
 
     Events: accepted, denied, held, dropped, rejected, failed, released, delivered,
     dead, expired, evicted, refused, recalled, and of the bus itself: started, stopped, reloaded, recovery,
-    reload_refused, cooldown, chaos, recovered.
+    reload_refused, cooldown, chaos, recovered, and of a node: unauthenticated,
+    token_made, token_revoked, quarantined, quarantine_lifted, killed, policy_put,
+    audit_check, compliance_check.
     """
 
     full: bool

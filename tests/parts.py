@@ -6,6 +6,7 @@ name, unless ASSENT_REQUIRE_PARTS=1, as in CI: there its absence is a failure.
 
 import os
 import shutil
+from typing import NoReturn
 
 import pytest
 
@@ -18,11 +19,16 @@ def require(program: str, *folders: str) -> str:
     path = shutil.which(program)
     if path is None and folders:
         path = shutil.which(program, path=os.pathsep.join(folders))
-    if path is not None:
-        return path
+    if path is None:
+        absent(f"{program} is not in PATH")
+    return path
+
+
+def absent(what: str) -> NoReturn:
+    """End the test because of what is not there: skipped, or failed in CI."""
     if os.environ.get("ASSENT_REQUIRE_PARTS") == "1":
-        pytest.fail(f"{program} is not in PATH, and this run may skip nothing")
-    pytest.skip(f"{program} is not in PATH")
+        pytest.fail(f"{what}, and this run may skip nothing")
+    pytest.skip(what)
 
 
 def depth(usual: int, deep: int) -> int:

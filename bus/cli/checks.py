@@ -12,7 +12,7 @@ import msgspec
 
 from bus.cli.output import emit, table
 from bus.cli.settings import loaded
-from bus.config import Settings, read_stamp_keys
+from bus.config import Loaded, Settings, read_stamp_keys
 from bus.core.errors import BusError, ConfigurationError
 
 T = TypeVar("T")
@@ -71,7 +71,16 @@ def of_settings(config: str | None, flags: Sequence[str] | None) -> list[Check]:
         attempt("stamp keys", lambda: _stamp_keys(settings)),
         _policy(settings),
         attempt("decision log", lambda: _decision_log(settings)),
+        attempt("http", lambda: _http(made)),
     ]
+
+
+def _http(made: Loaded) -> str:
+    from bus.edge import defaults, safety  # noqa: PLC0415 - slow, not always needed
+
+    settings = defaults.resolved(made).settings
+    http, tls = settings.http, safety.checked(settings)
+    return f"{http.host}:{http.port}, {'no TLS' if tls is None else 'TLS'}"
 
 
 def _stages(settings: Settings) -> str:

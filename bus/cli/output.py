@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final, NoReturn
 import msgspec
 import typer
 
+from bus.core.edgeerrors import NotFoundError, UnauthenticatedError
 from bus.core.errors import (
     BusError,
     ConfigurationError,
@@ -101,6 +102,8 @@ def printable(text: str) -> str:
 def exit_code(error: BusError | OSError) -> int:
     """Return the exit code of an error that a command did not expect."""
     if isinstance(error, (ConfigurationError, UsageError, ProtocolError)):
+        return WRONG_USAGE
+    if isinstance(error, (UnauthenticatedError, NotFoundError)):
         return WRONG_USAGE
     if isinstance(error, (FileNotFoundError, PermissionError, IsADirectoryError)):
         return WRONG_USAGE

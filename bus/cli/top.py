@@ -1,12 +1,15 @@
 """`assent top`: how far behind the consumers of a running bus are, and how it stands."""
 
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Annotated
 
 import typer
 
 from bus.cli.control import Socket, order, place
 from bus.cli.output import AsJson, ConfigFile, Flags, emit
+from bus.cli.server import ContextName, Server, Token, where
 from bus.core.operatinglimits import (
     TOP_REFRESH_S_MAX,
     TOP_REFRESH_S_MIN,
@@ -28,33 +31,44 @@ def register(app: typer.Typer) -> None:
     app.command("top")(top)
 
 
-def top(
+def top(  # noqa: PLR0913 - one parameter for each option
     socket: Socket = None,
     every: Every = _EVERY_S,
     config: ConfigFile = None,
     flags: Flags = None,
     *,
     once: Once = False,
+    context: ContextName = None,
+    server: Server = None,
+    token: Token = None,
     as_json: AsJson = False,
 ) -> None:
     """Show lag, work in flight, redeliveries and streams of a running bus until Ctrl-C.
 
-    Where the output is no terminal, or with `--json`, it is shown once.
+    With --context or --server a node is asked over HTTP, else the bus of the control
+    socket. Where the output is no terminal, or with `--json`, it is shown once.
     """
     from bus.cli import picture  # noqa: PLC0415 - see bus.cli
     from bus.watching import Top  # noqa: PLC0415 - see bus.cli
 
-    at = place(socket, config, flags)
+    look: Callable[[], Top]
+    if any(given is not None for given in (context, server, token)):
+        from bus.cli.overlooking import seen_of  # noqa: PLC0415 - see bus.cli
+
+        node = where(context, server, token)
+        look = partial(seen_of, node)
+    else:
+        look = partial(order, place(socket, config, flags), "top", Top)
     console = picture.console()
     if once or as_json or not console.is_terminal:
-        seen = order(at, "top", Top)
+        seen = look()
         emit(seen, lambda: console.print(picture.drawn(seen, None)), as_json=as_json)
         return
     before: Top | None = None
     try:
         with picture.live(console) as live:
             while True:
-                seen = order(at, "top", Top)
+                seen = look()
                 live.update(picture.drawn(seen, before), refresh=True)
                 before = seen
                 time.sleep(every)

@@ -1,4 +1,4 @@
-"""`assent up`: a bus with its endpoint, until it is told to stop."""
+"""`assent up`: a node, until it is told to stop."""
 
 import typer
 
@@ -13,13 +13,14 @@ def register(app: typer.Typer) -> None:
 def up(
     config: ConfigFile = None, flags: Flags = None, *, as_json: AsJson = False
 ) -> None:
-    """Run the bus and serve health and metrics until SIGINT or SIGTERM.
+    """Run a node until SIGINT or SIGTERM: agents, operators and browsers reach it.
 
-    It then takes no more, finishes what is under way and stops; a second signal does
-    not wait for that.
+    What the settings do not name is kept in the folder `node.folder`, ./assent-data; the
+    first time, it makes what it needs there and shows an admin token. Told to stop, it
+    takes no more, finishes what is under way and stops; a second signal does not wait.
     """
     from bus.cli import serving  # noqa: PLC0415 - see bus.cli
     from bus.cli.settings import loaded  # noqa: PLC0415 - see bus.cli
 
-    settings = loaded(config, flags).settings
-    serving.run(settings, lambda up: serving.announce(up, as_json=as_json))
+    given = loaded(config, flags)
+    serving.run(given, lambda up: serving.announce(up, as_json=as_json))

@@ -11,6 +11,7 @@ from typing import Any, Final, get_origin, get_type_hints
 
 import msgspec
 
+from bus.config.edge import CertificateSettings, IssuerSettings
 from bus.config.governing import BundleKeySettings
 from bus.config.sections import Secret
 from bus.config.settings import ChoiceSettings, Settings, TemplateSettings
@@ -23,6 +24,8 @@ from bus.core.suggest import hint
 _TABLES: Final[Mapping[str, type[msgspec.Struct]]] = {
     "templates": TemplateSettings,
     "bundle_keys": BundleKeySettings,
+    "issuers": IssuerSettings,
+    "certificates": CertificateSettings,
 }
 DEFAULT: Final = "default"
 _UNKNOWN_FIELD: Final = re.compile(r"unknown field `(?P<name>[^`]*)`")

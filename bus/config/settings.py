@@ -8,6 +8,12 @@ from typing import Annotated, Any
 
 import msgspec
 
+from bus.config.edge import (
+    CertificateSettings,
+    HttpSettings,
+    IssuerSettings,
+    NodeSettings,
+)
 from bus.config.governing import (
     BundleKeySettings,
     BundleSettings,
@@ -16,6 +22,7 @@ from bus.config.governing import (
     OpaSettings,
     PolicySettings,
 )
+from bus.config.hooking import HooksSettings
 from bus.config.keeping import StoreSettings, StreamSettings
 from bus.config.operating import (
     ChaosSettings,
@@ -25,6 +32,7 @@ from bus.config.operating import (
 )
 from bus.config.sections import Name, Secret, Section, Wait
 from bus.core import subject as grammar
+from bus.core.edgelimits import CERTIFICATES_MAX, ISSUERS_MAX
 from bus.core.limits import (
     ACK_WAIT_S,
     ACK_WAIT_S_MAX,
@@ -88,13 +96,6 @@ class MeteringSettings(Section, frozen=True):
     file: Path | None = None
 
 
-class HttpSettings(Section, frozen=True):
-    """The endpoint for health and metrics."""
-
-    host: Name = "127.0.0.1"
-    port: Annotated[int, msgspec.Meta(ge=0, le=65_535)] = 8222
-
-
 class ChoiceSettings(Section, frozen=True):
     """A stage or strategy by name, for the subjects under the patterns."""
 
@@ -135,6 +136,8 @@ class Settings(Section, frozen=True):
     audit: AuditSettings = AuditSettings()
     metering: MeteringSettings = MeteringSettings()
     http: HttpSettings = HttpSettings()
+    node: NodeSettings = NodeSettings()
+    hooks: HooksSettings = HooksSettings()
     store: StoreSettings = StoreSettings()
     control: ControlSettings = ControlSettings()
     chaos: ChaosSettings = ChaosSettings()
@@ -148,6 +151,12 @@ class Settings(Section, frozen=True):
     ] = ()
     recovery: Annotated[
         tuple[RecoverySettings, ...], msgspec.Meta(max_length=PROCESSES_MAX)
+    ] = ()
+    issuers: Annotated[
+        tuple[IssuerSettings, ...], msgspec.Meta(max_length=ISSUERS_MAX)
+    ] = ()
+    certificates: Annotated[
+        tuple[CertificateSettings, ...], msgspec.Meta(max_length=CERTIFICATES_MAX)
     ] = ()
     bundle_keys: Annotated[
         tuple[BundleKeySettings, ...], msgspec.Meta(max_length=KEYS_MAX)

@@ -145,7 +145,6 @@ METER_CLOSE_S: Final = 10.0  # then what is left is dropped and counted
 
 # Metrics and health.
 METRIC_SUBJECTS_MAX: Final = 1_000  # templates shown; the rest are summed as `other`
-HTTP_BODY_BYTES_MAX: Final = 4_096  # longer is refused (413)
 HTTP_LINE_BYTES_MAX: Final = 4_096
 HTTP_HEADERS_MAX: Final = 64
 HTTP_KEEPALIVE_S: Final = 75.0

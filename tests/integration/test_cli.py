@@ -59,7 +59,6 @@ def test_help_is_there_at_once(tmp_path: Path) -> None:
         (["config", "show", "--config", "none.toml"], "none.toml: No such file"),
         (["config", "show", "--config", "."], "Is a directory"),
         (["config", "show", "--set", "http.port=\x1b[2J"], "http.port"),
-        (["up"], "no policy data"),
         (["up", "--set", "policy.data=none.json"], "none.json"),
         (["policy", "check"], "no policy data"),
         (["policy", "test", "none"], "no such folder"),

@@ -1,5 +1,6 @@
 """A bus that runs, and an operator beside it: `assent top`, `recovery` and `chaos`."""
 
+import asyncio
 import json
 import os
 import signal
@@ -12,13 +13,18 @@ from typing import Any
 
 import pytest
 
+from bus import Bus
 from bus.cli.output import CHECK_FAILED, OK, UNAVAILABLE, WRONG_USAGE
 from tests.command import RUN, Ended, assent, assert_one_line_of_error, environment
 
 DATA = {
     "agents": {"op": {"tenant": "acme", "roles": ["ops"]}},
     "roles": {
-        "ops": {"chaos": ["audit.latency", "policy.*", "memory.*", "disk.*", "clock.*"]}
+        "ops": {
+            "chaos": ["audit.latency", "policy.*", "memory.*", "disk.*", "clock.*"],
+            "publish": [{"subject": "a"}],
+            "subscribe": ["a"],
+        }
     },
     "tenants": {"acme": {}},
 }
@@ -78,11 +84,24 @@ def start(folder: Path, *arguments: str, seconds: int = 300) -> Ended:
     return assent(folder, "chaos", "start", *arguments, *said)
 
 
-def recorded(folder: Path) -> list[str]:
-    """Return what the audit record says of chaos."""
+def left_by_a_bus(file: Path) -> None:
+    """Leave a store with a consumer that has not taken its message."""
+    asyncio.run(_work(Bus(DATA, store=file)))
+
+
+async def _work(bus: Bus) -> None:
+    async with bus:
+        operator = bus.agent("op")
+        waits = operator.subscribe("a", asyncio.sleep)
+        await operator.unsubscribe(waits)
+        (await operator.publish("a", 0)).unwrap()
+
+
+def recorded(folder: Path, event: str = "chaos") -> list[str]:
+    """Return what the audit record says of chaos, or of something else."""
     ended = assent(folder, "audit", "tail", "audit.log", "--json")
     records: list[dict[str, Any]] = ended.document["records"]
-    return [one["detail"] for one in records if one["event"] == "chaos"]
+    return [one["detail"] for one in records if one["event"] == event]
 
 
 def test_an_operator_watches_and_orders(folder: Path) -> None:
@@ -100,6 +119,21 @@ def test_an_operator_watches_and_orders(folder: Path) -> None:
     assert not (folder / "op.sock").exists()
     with up(folder):
         pass
+
+
+def test_an_operator_rewinds_a_consumer(folder: Path) -> None:
+    """One that a bus before has left; it goes into the record."""
+    left_by_a_bus(folder / "kept.db")
+    with up(folder, "--set", "store.kind=sqlite", "--set", "store.file=kept.db"):
+        done = assent(folder, "recovery", "rewind", "op/a", "--json")
+        assert (done.code, done.err) == (OK, "")
+        assert (done.document["tenant"], done.document["deliveries"]) == ("acme", 1)
+        wrong = assent(folder, "recovery", "rewind", "op/b")
+        assert wrong.code == WRONG_USAGE
+        assert_one_line_of_error(wrong)
+        assert "did you mean 'op/a'" in wrong.err
+    (told,) = recorded(folder, "recovery")
+    assert told.startswith("consumer op/a of acme: rewound to its last ack; ")
 
 
 def test_a_fault_begins_is_listed_and_stopped(folder: Path) -> None:
@@ -147,26 +181,25 @@ def test_memory_and_disk_are_really_taken_and_given_back(folder: Path) -> None:
         assert not _unnamed(process.pid, folder)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "code", "told"),
-    [
-        (("error", "audit", "--share", "0.1"), CHECK_FAILED, "break audit.error"),
-        (("error", "policy", "--share", "0.9"), WRONG_USAGE, "chaos.blast_radius"),
-        (("error", "store", "--share", "0.1"), WRONG_USAGE, "not among chaos.compon"),
-        (("fire", "policy"), WRONG_USAGE, "malformed"),
-        (("error",), WRONG_USAGE, "error needs a COMPONENT"),
-        (("memory", "--amount", str(4 << 40)), WRONG_USAGE, "amount"),
-    ],
+REFUSED: tuple[tuple[tuple[str, ...], int, str], ...] = (
+    (("error", "audit", "--share", "0.1"), CHECK_FAILED, "break audit.error"),
+    (("error", "policy", "--share", "0.9"), WRONG_USAGE, "chaos.blast_radius"),
+    (("error", "store", "--share", "0.1"), WRONG_USAGE, "not among chaos.compon"),
+    (("error", "policy", "--share", "0.1", "--subject", "a"), WRONG_USAGE, "subject"),
+    (("fire", "policy"), WRONG_USAGE, "malformed"),
+    (("error",), WRONG_USAGE, "error needs a COMPONENT"),
+    (("memory", "--amount", str(4 << 40)), WRONG_USAGE, "amount"),
 )
-def test_what_may_not_be_broken_is_refused(
-    folder: Path, arguments: tuple[str, ...], code: int, told: str
-) -> None:
-    """One line, and nothing happened."""
+
+
+def test_what_may_not_be_broken_is_refused(folder: Path) -> None:
+    """One line each, and nothing happened."""
     with up(folder):
-        ended = start(folder, *arguments)
-        assert (ended.code, ended.out) == (code, "")
-        assert_one_line_of_error(ended)
-        assert told in ended.err
+        for arguments, code, told in REFUSED:
+            ended = start(folder, *arguments)
+            assert (ended.code, ended.out) == (code, ""), arguments
+            assert_one_line_of_error(ended)
+            assert told in ended.err
     assert recorded(folder) == []
 
 

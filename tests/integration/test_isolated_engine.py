@@ -100,11 +100,12 @@ async def test_hundreds_of_questions_at_once_each_get_their_own_answer() -> None
 
 async def test_a_slow_question_is_killed_and_nobody_else_notices() -> None:
     """The spare takes what was sent behind it, and what still waits."""
-    async with isolated.engine(deadline_s=1) as asked:
+    async with isolated.engine(deadline_s=NEVER_S, wait_s=NEVER_S) as asked:
         spare = asked.pids[1]
         async with asyncio.TaskGroup() as group:
             slow = group.create_task(failure(asked, "slow", SLOW))
             others = group.create_task(doubles(asked, MANY))
+            await isolated.lapse(asked, "slow")
         assert slow.result().kind == "deadline"
         assert others.result() == doubled(MANY)
         assert asked.pids[0] == spare
@@ -123,13 +124,15 @@ async def test_a_deadline_is_of_one_question_and_not_of_the_worker() -> None:
 
 async def test_every_slow_question_fails_alone_also_when_the_spare_is_used_up() -> None:
     """Then the others wait for a worker that is being started."""
-    async with isolated.engine(deadline_s=0.5, wait_s=NEVER_S) as asked:
+    async with isolated.engine(deadline_s=NEVER_S, wait_s=NEVER_S) as asked:
         async with asyncio.TaskGroup() as group:
             slow = []
             others = []
             for n in range(4):
                 slow.append(group.create_task(failure(asked, "slow", SLOW)))
                 others.append(group.create_task(isolated.double(asked, n)))
+            for _ in slow:
+                await isolated.lapse(asked, "slow")
         assert [task.result().kind for task in slow] == ["deadline"] * 4
         assert [task.result() for task in others] == doubled(4)
         assert asked.stats().overdue == 4

@@ -8,10 +8,15 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 
-from bus.adapters.http import server
 from bus.adapters.metrics import Metrics
+from bus.core.edgeerrors import UnauthenticatedError
 from bus.core.stats import SubjectStats
+from bus.edge.caller import Caller
+from bus.edge.http.app import application
+from bus.edge.http.health import Health, insider_of
+from bus.edge.http.serving import serve
 from tests import parts
 from tests.fakes.snapshots import snapshot
 
@@ -61,6 +66,11 @@ async def stop(process: asyncio.subprocess.Process) -> None:
             await process.wait()
 
 
+async def nobody(_: web.Request) -> Caller:
+    """Let nobody in: who asks on this machine needs no credential for metrics."""
+    raise UnauthenticatedError("no credential")
+
+
 @pytest.mark.integration
 @pytest.mark.timeout(60)
 async def test_a_real_prometheus_scrapes_what_the_bus_counted(
@@ -69,7 +79,8 @@ async def test_a_real_prometheus_scrapes_what_the_bus_counted(
     """The counts are found by name and label in the server's own database."""
     counted = snapshot(SubjectStats(template="orders.*", accepted=7, denied=2))
     render = Metrics(lambda: counted, "1.2.3").render
-    async with server.serve({}, render, "127.0.0.1", 0) as port:
+    health = Health(dict, render, insider_of("loopback", nobody))
+    async with serve(application(health), "127.0.0.1", 0) as port:
         config, listen = tmp_path / "prometheus.yml", f"127.0.0.1:{free_port()}"
         await asyncio.to_thread(config.write_text, CONFIG.format(port=port))
         process = await asyncio.create_subprocess_exec(

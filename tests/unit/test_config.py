@@ -248,7 +248,7 @@ def test_stamp_keys_that_others_can_read_are_refused(tmp_path: Path) -> None:
         read_stamp_keys(StampSettings(keys_file=tmp_path / "none"))
 
 
-@hypothesis_settings(max_examples=150)
+@hypothesis_settings(max_examples=150, deadline=None)
 @given(key=st.text(max_size=20), value=st.text(max_size=20))
 def test_no_flag_causes_another_error(key: str, value: str) -> None:
     """Fuzz: it is loaded or refused."""

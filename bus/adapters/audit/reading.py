@@ -5,7 +5,7 @@ Rule: bounded memory however long the file, and nothing is written.
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -19,6 +19,10 @@ from bus.core.limits import AUDIT_LINE_BYTES_MAX, AUDIT_TAIL_MAX
 
 _STEP_BYTES: Final = 64 << 10
 _TAIL_BYTES_MAX: Final = 64 << 20
+_TOLD_BYTES: Final = 256 << 10
+
+Told = Callable[[int, int], None]
+"""Is told how many bytes were checked, and of how many."""
 
 
 class Summary(msgspec.Struct, frozen=True):
@@ -50,10 +54,13 @@ def has_seal(file: BinaryIO, start: int, end: int) -> bool:
     )
 
 
-def verify(path: Path, head: Path | None = None) -> Summary:
+def verify(
+    path: Path, head: Path | None = None, *, told: Told | None = None
+) -> Summary:
     """Check every line of the record at `path` against its seals and its head.
 
-    `head` is the file the head is kept in; by default the one beside the record.
+    `head` is the file the head is kept in; by default the one beside the record. `told`
+    gets how far it is, and may end it by raising.
 
     Raises:
         AuditBrokenError: names the first broken line.
@@ -69,7 +76,7 @@ def verify(path: Path, head: Path | None = None) -> Summary:
     with path.open("rb") as file:
         end = os.fstat(file.fileno()).st_size
         try:
-            for line in lines(file, 0, end):
+            for line in _telling(lines(file, 0, end), end, told):
                 verifier.feed(line)
             mark = verifier.end()
         except AuditBrokenError:
@@ -101,6 +108,20 @@ def tail(path: Path, count: int) -> list[auditrecord.Entry]:
             if len(found) >= count or start == 0 or step >= _TAIL_BYTES_MAX:
                 return [_entry(file, at, line) for at, line in found[-count:]]
             step *= 2
+
+
+def _telling(given: Iterator[bytes], end: int, told: Told | None) -> Iterator[bytes]:
+    """Yield lines, and tell how far that is every so often."""
+    if told is None:
+        yield from given
+        return
+    done, due = 0, 0
+    for line in given:
+        yield line
+        done += len(line)
+        if done >= due:
+            told(done, end)
+            due = done + _TOLD_BYTES
 
 
 def _has_writer(file: BinaryIO) -> bool:

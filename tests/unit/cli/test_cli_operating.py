@@ -16,6 +16,7 @@ from bus.cli import main
 from bus.cli.output import CHECK_FAILED, FAULT, OK, UNAVAILABLE, WRONG_USAGE
 from bus.core.errors import DeniedError
 from bus.recovery import Orchestrator, reopen
+from bus.rewinding import Rewound
 from bus.testing import FakeClock
 from bus.watching import ConsumerLine, Seen, Top, top
 from tests.fakes.chaos import Broken
@@ -59,7 +60,8 @@ class Station:
             recovery.register(reopen("store", _fail, _mend))
             recovery.start()
             recovery.report("store", OSError("disk full"))
-            orders = operating.commands(self._top, self.broken.injector, recovery)
+            chaos = self.broken.injector
+            orders = operating.commands(self._top, chaos, recovery, self._rewind)
             async with control.serve(Path("op.sock"), orders):
                 self.ready.set()
                 await self._over.wait()
@@ -70,6 +72,9 @@ class Station:
             raise RuntimeError("no picture")
         line = ConsumerLine(tenant="acme", name="worker/a", pending=4)
         return top(Seen(time_ns=1, revision="r1", checks={}), [line])
+
+    async def _rewind(self, name: str, tenant: str) -> Rewound:
+        return Rewound(tenant=tenant or "acme", consumer=name, deliveries=4, in_hand=1)
 
 
 def _spawn(
@@ -138,6 +143,17 @@ def test_recovery_in_words_and_as_json(station: Station, capsys: Said) -> None:
     assert one["component"] == "store"
     assert main(["recovery", "history", "--json"]) == OK
     assert len(json.loads(capsys.readouterr().out)["transitions"]) >= 3
+
+
+def test_a_rewind_in_words_and_as_json(station: Station, capsys: Said) -> None:
+    """How much is not settled, and how much of that is in hand."""
+    assert station.ready.is_set()
+    assert main(["recovery", "rewind", "worker/a"]) == OK
+    told = "worker/a of acme: 4 not settled, 1 of them in hand; the rest is read anew\n"
+    assert capsys.readouterr().out == told
+    whose = ("--tenant", "globex", "--json")
+    assert main(["recovery", "rewind", "worker/a", *whose]) == OK
+    assert json.loads(capsys.readouterr().out)["tenant"] == "globex"
 
 
 def test_chaos_in_words_and_as_json(station: Station, capsys: Said) -> None:

@@ -9,7 +9,6 @@ import urllib.request
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import pytest
 import typer
@@ -114,7 +113,6 @@ SPOOL = ["--set", "decision_log.spool=s", "--set"]
         (["policy", "eval", "data.none", *RULES], 0, "undefined"),
         (["policy", "eval", "1 +"], 1, "assent: "),
         (["policy", "check"], 2, "no policy data"),
-        (["up"], 2, "no policy data"),
         (["nothing"], 2, "No such command"),
         (["config", "show", "--config", "none.toml"], 2, "No such file"),
     ],
@@ -284,7 +282,7 @@ def test_every_error_has_its_exit_code_and_one_line(
 
 def test_up_is_ready_then_stops_at_a_signal() -> None:
     """The endpoint answers as soon as it is announced; afterwards it is gone."""
-    settings = load(environ={}, flags=["policy.data=data.json", "http.port=0"]).settings
+    settings = load(environ={}, flags=["policy.data=data.json", "http.port=0"])
     seen: list[serving.Up] = []
 
     def announced(up: serving.Up) -> None:
@@ -297,12 +295,6 @@ def test_up_is_ready_then_stops_at_a_signal() -> None:
     assert seen[0].constitution == BUILT_IN.hash
     with pytest.raises(OSError, match="refused"):
         urllib.request.urlopen(f"{seen[0].url}/livez")  # noqa: S310 - http on loopback
-
-
-def test_an_ipv6_address_stands_in_brackets() -> None:
-    """So that the port can be told from it."""
-    assert serving.url_of("::1", 1) == "http://[::1]:1"
-    assert serving.url_of("127.0.0.1", 1) == "http://127.0.0.1:1"
 
 
 def test_a_package_that_is_missing_is_a_failure() -> None:
@@ -318,9 +310,27 @@ def test_a_package_that_is_missing_is_a_failure() -> None:
 @pytest.mark.parametrize("as_json", [True, False])
 def test_the_announcement_says_where_and_what(as_json: bool, capsys: Capture) -> None:  # noqa: FBT001 - a parameter of the test
     """As one document or as one line."""
-    up = serving.Up("http://x:1", "rev", "const", "audit.log")
+    up = serving.Up(
+        url="http://x:1",
+        revision="rev",
+        constitution="const",
+        audit="audit.log",
+        made=("data: all of it",),
+        admin_token="secret" if not as_json else None,
+    )
     serving.announce(up, as_json=as_json)
     out = capsys.readouterr().out
-    said: Any = json.loads(out) if as_json else {"url": out[4:14], "revision": "rev"}
-    assert said["url"] == "http://x:1"
+    if as_json:
+        assert json.loads(out)["url"] == "http://x:1"
+    else:
+        made, token, told = out.splitlines()
+        assert (made, token[-6:]) == ("made data: all of it", "secret")
+        assert "http://x:1" in told
     assert "rev" in out
+
+
+def test_a_node_without_tokens_says_how_to_make_one(capsys: Capture) -> None:
+    """Nobody gets in, and nothing failed."""
+    up = serving.Up(url="http://x:1", revision="r", constitution="c", audit="a")
+    serving.announce(up, as_json=False)
+    assert "assent token create AGENT" in capsys.readouterr().out

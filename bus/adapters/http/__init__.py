@@ -1,1 +1,0 @@
-"""HTTP: the operator's endpoint."""

@@ -1,0 +1,1 @@
+"""Coding agents' hooks: a call of a tool is a governed message before it is made."""
