@@ -31,7 +31,9 @@ def trace(seed: int) -> str:
 
 
 def _run(seed: int) -> tuple[Summary, list[str]]:
-    logging.getLogger("assent").setLevel(logging.ERROR)  # faults are the point of it
+    log = logging.getLogger("assent")
+    before = log.level
+    log.setLevel(logging.ERROR)  # faults are the point of it
     clock, engine = _engine()
     # What a disk would lose is simulated, so the files may be in memory, which is faster.
     memory = _MEMORY if os.access(_MEMORY, os.W_OK) else None
@@ -45,6 +47,7 @@ def _run(seed: int) -> tuple[Summary, list[str]]:
     finally:
         loop.close()
         shutil.rmtree(folder)
+        log.setLevel(before)
 
 
 def run_seeds(first: int, count: int, processes: int) -> Iterator[Summary]:

@@ -253,6 +253,7 @@ export class Assent {
   }
 
   private opened(socket: WebSocket, frame: Frame): void {
+    if (this.closed) return socket.close(1000); // closed while it was looked for
     const { agent, tenant, durable, session, limits } = frame;
     Object.assign(this, { agent, tenant, durable, session, socket, attempt: 0 });
     this.itemsMax = limits.frame_items;
