@@ -147,13 +147,19 @@ def _kept(settings: Settings) -> dict[Path, str]:
 
 
 def unmake(told: Defaults) -> None:
-    """Remove the folder if nothing is in it: the node was refused before it began."""
-    if (
-        told.folder is not None
-        and told.folder.is_dir()
-        and not any(told.folder.iterdir())
-    ):
-        told.folder.rmdir()
+    """Remove the folder if it holds nothing but the starter policy as it was made.
+
+    For a node that was refused before it began.
+    """
+    folder = told.folder
+    if folder is None or not folder.is_dir():
+        return
+    policy = folder / POLICY_FILE
+    alone = told.starter and [*folder.iterdir()] == [policy]
+    if alone and policy.read_text() == STARTER:
+        policy.unlink()
+    if not any(folder.iterdir()):
+        folder.rmdir()
 
 
 def _with(section: S, **changes: object) -> S:

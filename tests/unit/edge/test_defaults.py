@@ -123,6 +123,19 @@ def test_only_an_empty_folder_is_removed_again() -> None:
     assert (FOLDER / "policy.toml").exists()
 
 
+def test_a_starter_policy_that_nobody_edited_goes_with_its_folder() -> None:
+    """One that was edited stays."""
+    told = resolved()
+    defaults.make(told)
+    defaults.unmake(told)
+    assert not FOLDER.exists()
+    defaults.make(told)
+    policy = FOLDER / "policy.toml"
+    policy.write_text(policy.read_text() + "# mine\n")
+    defaults.unmake(told)
+    assert policy.exists()
+
+
 def test_the_starter_policy_is_one_that_the_engine_takes() -> None:
     """With the admin, and two agents that may do little."""
     defaults.make(resolved())
